@@ -1,0 +1,81 @@
+"""Every way safety-net-service says no.
+
+Problem
+├── NotYourInstitution     403  an estimate for another hospital's bill
+├── SamePerson             403  a decision is confirmed by a second person
+├── NoSuchPolicy           404  no pack of this county, kind and date
+├── NotSettled             409  a notice is only made of a settlement that stands and pays
+├── SettlementSuperseded   409  a newer settlement, or a newer version of the bill, has taken its place
+├── SettlementVoided       409  the bill was withdrawn
+├── AlreadyClaimed         409  a settlement already claimed is not undone
+├── NotHeld                409  only a held settlement can be passed
+├── DecisionOpen           409  another decision on it waits for its second person
+├── DecisionClosed         409  the decision was already confirmed or withdrawn
+├── DecisionWithoutEffect  409  the policy leaves the office no say here
+├── PackMissing            409  the pack a settlement rested on is no longer on the shelf
+└── Invalid                422  unknown_institution, reimbursed_above_total, dates_out_of_order, part_above_total,
+                                date_in_future, stay_too_long, nothing_to_settle, exclusion_of_a_pass,
+                                amount_of_a_rejection, identity_number_in_text
+"""
+
+from shared.kit.problems import Problem
+
+
+class NotYourInstitution(Problem):
+    status, code, title = 403, "not_your_institution", "Another institution's bill"
+    detail = "只能试算本机构的结算单。"
+
+
+class SamePerson(Problem):
+    status, code, title = 403, "same_person", "The same person may not confirm"
+    detail = "决定须由另一人复核确认，不能由提出人自己确认。"
+
+
+class NoSuchPolicy(Problem):
+    status, code, title = 404, "no_such_policy", "No such policy"
+    detail = "没有这份政策：请核对县、类别和施行日期。"
+
+
+class NotSettled(Problem):
+    status, code, title = 409, "not_settled", "Not settled"
+    detail = "该结算未结清（待定、不予救助、已更新或已作废），不能出具告知单。"
+
+
+class SettlementSuperseded(Problem):
+    status, code, title = 409, "settlement_superseded", "A newer one has taken its place"
+    detail = "该结算已被新的结算取代，请查看最新结算。"
+
+
+class SettlementVoided(Problem):
+    status, code, title = 409, "settlement_voided", "The bill was withdrawn"
+    detail = "该结算单已作废，不能再作决定。"
+
+
+class AlreadyClaimed(Problem):
+    status, code, title = 409, "already_claimed", "Already claimed"
+    detail = "该结算已申报拨付，不再更改；差额另行追回或补付。"
+
+
+class NotHeld(Problem):
+    status, code, title = 409, "settlement_not_held", "Not held"
+    detail = "只有待定的结算可以决定予以救助；已结清的只能依规定决定不予救助。"
+
+
+class DecisionOpen(Problem):
+    status, code, title = 409, "decision_open", "Another decision waits for its second person"
+    detail = "该结算已有一项决定等待复核，请先确认或撤回。"
+
+
+class DecisionClosed(Problem):
+    status, code, title = 409, "decision_closed", "Already confirmed or withdrawn"
+    detail = "该决定已确认或已撤回。"
+
+
+class DecisionWithoutEffect(Problem):
+    status, code, title = 409, "decision_without_effect", "The policy leaves the office no say here"
+    detail = "按现行政策，此项决定不能改变结算结果（如证件缺失、明确的除外情形或资金不足）。"
+
+
+class PackMissing(Problem):
+    status, code, title = 409, "policy_version_missing", "The pack is no longer on the shelf"
+    detail = "该结算所依据的政策版本已不在库中，无法复算。"

@@ -1,0 +1,39 @@
+"""safety-net-service over events: what it says, what it hears, what it does by the clock.
+
+It runs inside the service; ``python -m safety_net_service.worker`` runs it alone, beside services started with
+``SAFETY_NET_RUN_WORKER=false``.
+"""
+
+from fastapi import FastAPI
+
+from safety_net_service.bills.consumers import Hearing
+from shared.events.contract import InstitutionChanged, ResidentChanged
+from shared.events.safety_net import BillSettled
+from shared.events.treatment import DischargeBilled, DischargeCorrected, DischargeVoided
+from shared.kit.inbox import Consumer
+from shared.kit.worker import Job, Wiring, run_alone
+
+LOOK_EVERY_SECONDS = 0.2
+
+
+def wiring(app: FastAPI) -> Wiring:
+    """The service's events, on one screen."""
+    hearing = Hearing(app.state.law)
+    return Wiring(
+        service="safety_net",
+        says=[BillSettled],
+        hears=[
+            Consumer(ResidentChanged, hearing.resident),
+            Consumer(InstitutionChanged, hearing.institution),
+            Consumer(DischargeBilled, hearing.bill),
+            Consumer(DischargeCorrected, hearing.bill),
+            Consumer(DischargeVoided, hearing.void),
+        ],
+        jobs=[Job(LOOK_EVERY_SECONDS, hearing.look_at_due)],
+    )
+
+
+if __name__ == "__main__":
+    from safety_net_service.main import app
+
+    run_alone(app)

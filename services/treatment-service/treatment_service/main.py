@@ -1,0 +1,25 @@
+"""treatment-service over HTTP."""
+
+from fastapi import FastAPI
+
+from shared.kit.service import create_service
+from shared.kit.waits import Waits
+from shared.kit.worker import Wiring
+from treatment_service.discharges.endpoints import router as discharges
+from treatment_service.settings import Settings
+from treatment_service.worker import wiring
+
+
+def _wiring(app: FastAPI) -> Wiring:
+    app.state.waits = Waits()
+    return wiring(app)
+
+
+app: FastAPI = create_service(
+    name="treatment",
+    title="大病集中救治 treatment-service",
+    description="Hospitals' discharge bills: recorded once, corrected by versions, answered with their settlement.",
+    settings=Settings,
+    routers=[discharges],
+    wiring=_wiring,
+)

@@ -1,0 +1,38 @@
+"""treatment-service over events: what it says, what it hears.
+
+It runs inside the service; ``python -m treatment_service.worker`` runs it alone, beside services started with
+``TREATMENT_RUN_WORKER=false``.
+"""
+
+from fastapi import FastAPI
+
+from shared.events.contract import InstitutionChanged, ResidentChanged
+from shared.events.safety_net import BillSettled
+from shared.events.treatment import DischargeBilled, DischargeCorrected, DischargeVoided
+from shared.kit.inbox import Consumer
+from shared.kit.worker import Job, Wiring, run_alone
+from treatment_service.discharges.consumers import hear_settled
+from treatment_service.discharges.service import place_changes
+from treatment_service.registry.consumers import hear_institution, hear_resident
+
+PLACE_EVERY_SECONDS = 5.0
+
+
+def wiring(app: FastAPI) -> Wiring:
+    """The service's events, on one screen."""
+    return Wiring(
+        service="treatment",
+        says=[DischargeBilled, DischargeCorrected, DischargeVoided],
+        hears=[
+            Consumer(ResidentChanged, hear_resident),
+            Consumer(InstitutionChanged, hear_institution),
+            Consumer(BillSettled, hear_settled(app.state.waits)),
+        ],
+        jobs=[Job(PLACE_EVERY_SECONDS, place_changes)],
+    )
+
+
+if __name__ == "__main__":
+    from treatment_service.main import app
+
+    run_alone(app)

@@ -1,0 +1,21 @@
+"""The county's time. Dates of law are dates in China, never the server's or UTC's."""
+
+from datetime import date, datetime, timedelta, timezone
+
+# China has one zone and no summer time; a fixed offset needs no time-zone database on a bare machine.
+CHINA = timezone(timedelta(hours=8), "Asia/Shanghai")
+
+
+def now() -> datetime:
+    """This moment, written with +08:00."""
+    return datetime.now(CHINA)
+
+
+def today() -> date:
+    """Today's date in the county."""
+    return now().date()
+
+
+def rfc3339(moment: datetime) -> str:
+    """A moment as every answer writes it: ``2018-08-11T09:30:00+08:00``."""
+    return moment.astimezone(CHINA).isoformat(timespec="milliseconds")
