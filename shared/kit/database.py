@@ -66,6 +66,7 @@ class Database:
     """A service's database. ``said`` is called after each commit that put an event into the outbox."""
 
     def __init__(self, url: str, *, pool: int = 8, application: str = "three-batches") -> None:
+        self.url, self.application = url, application
         self.engine = connect_engine(url, pool=pool, application=application)
         self.said: Callable[[], None] = lambda: None
 

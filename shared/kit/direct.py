@@ -1,0 +1,58 @@
+"""A connection of its own for the path that money takes: no pool, no session, statements prepared once.
+
+Screens use the pool (`database`). Here a statement costs what PostgreSQL and the wire cost (`docs/benchmarks.md`).
+"""
+
+import asyncio
+from typing import Any
+
+import asyncpg
+import msgspec
+from asyncpg.prepared_stmt import PreparedStatement
+
+from shared.kit.database import plain_url
+
+
+class Direct:
+    """One connection, opened at first use and made anew after it was lost. One task at a time may use it."""
+
+    def __init__(self, url: str, *, application: str = "three-batches") -> None:
+        self._dsn, self._application = plain_url(url), application
+        self._connection: asyncpg.Connection | None = None
+        self._prepared: dict[str, PreparedStatement[Any]] = {}
+        self._opening = asyncio.Lock()
+
+    async def connection(self) -> asyncpg.Connection:
+        """The open connection. Raises what asyncpg raises when there is none to be had (`is_transient`)."""
+        async with self._opening:
+            if self._connection is None or self._connection.is_closed():
+                self._prepared.clear()
+                self._connection = await asyncpg.connect(
+                    self._dsn,
+                    timeout=10,
+                    server_settings={"application_name": self._application, "jit": "off", "timezone": "Asia/Shanghai"},
+                    target_session_attrs="read-write",
+                )
+                for name in ("json", "jsonb"):
+                    await self._connection.set_type_codec(
+                        name, schema="pg_catalog", format="binary", encoder=_ENCODERS[name], decoder=_DECODERS[name]
+                    )
+            return self._connection
+
+    async def prepared(self, statement: str) -> PreparedStatement[Any]:
+        """The statement, prepared once a connection."""
+        connection = await self.connection()
+        if statement not in self._prepared:
+            self._prepared[statement] = await connection.prepare(statement)
+        return self._prepared[statement]
+
+    async def close(self) -> None:
+        """Give the connection up; the next use opens another."""
+        connection, self._connection = self._connection, None
+        if connection is not None and not connection.is_closed():
+            connection.terminate()
+
+
+# JSON goes in as the bytes that were written, and is only parsed when it comes out.
+_ENCODERS = {"json": bytes, "jsonb": b"\x01".__add__}
+_DECODERS = {"json": msgspec.json.decode, "jsonb": lambda raw: msgspec.json.decode(raw[1:])}
