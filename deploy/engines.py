@@ -21,6 +21,17 @@ from deploy.state import free_port, write_private
 
 # A start after a crash replays the log first, which may take minutes.
 POSTGRES_SECONDS = 300.0
+# PostgreSQL's log quotes rows (DETAIL), statements and their parameters unless it is told not to.
+SILENT = {
+    "log_error_verbosity": "terse",
+    "log_min_error_statement": "panic",
+    "log_parameter_max_length_on_error": "0",
+    "log_parameter_max_length": "0",
+    "log_statement": "none",
+    "log_min_duration_statement": "-1",
+    "log_min_duration_sample": "-1",
+    "log_transaction_sample_rate": "0",
+}
 NATS_SECONDS = 120.0
 
 
@@ -119,7 +130,7 @@ class Postgres(Engine):
             "unix_socket_directories": "",
             "max_connections": "200",
             "log_line_prefix": "%m [%p] ",
-            "log_error_verbosity": "terse",  # the longer form quotes the rows of a refused statement
+            **SILENT,
         }
         argv = [str(self.cluster.program("postgres")), "-D", str(self.cluster.folder)]
         for name, value in settings.items():

@@ -18,7 +18,7 @@ from gateway.proxy import Upstream, open_session
 from gateway.routes import LIMITS, ORDINARY, checked_path, is_public, service_of
 from gateway.settings import GatewaySettings
 from shared.kit.caller import TokenVerifier, bearer
-from shared.kit.log import log, name_service
+from shared.kit.log import hush_libraries, log, name_service
 from shared.kit.problems import InternalError, Problem
 
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"))
@@ -73,6 +73,7 @@ class Gateway:
             return
         await send({"type": "lifespan.startup.complete"})
         log("info", "started")
+        hush_libraries()
         await receive()
         await self.close()
         log("info", "stopped")

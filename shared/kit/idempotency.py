@@ -61,11 +61,20 @@ class Replay:
 
 @dataclass(frozen=True)
 class Once:
-    """One request's key, in the scope of its caller and path."""
+    """One request's key, as a keyed digest, in the scope of its caller and path."""
 
     path: str
     key: str
     body_hash: bytes
+
+    @classmethod
+    def of(cls, keyring: Keyring, path: str, key: str, content: bytes) -> "Once":
+        """The key a request gave, with what it asks for.
+
+        Both are kept under a key of ours: a plain hash of the body would give the identity number back to whoever tries
+        the few numbers a resident can have, and some programs make their keys of whatever tells patients apart.
+        """
+        return cls(path, keyring.digest(f"key:{key}"), keyring.fingerprint(content))
 
     async def claim(self, session: AsyncSession, caller: Caller) -> Replay | None:
         """Take the key, or learn what it created before.
@@ -174,9 +183,7 @@ async def _once(
     ] = None,
 ) -> Once:
     key = checked_key(idempotency_key)
-    # A plain hash would give the identity number back to whoever tries the few numbers a resident can have.
-    keyring: Keyring = request.app.state.keyring
-    return Once(request.url.path, key, keyring.fingerprint(content_text(await request.json())))
+    return Once.of(request.app.state.keyring, request.url.path, key, content_text(await request.json()))
 
 
 OnceKey = Annotated[Once, Depends(_once)]

@@ -14,7 +14,7 @@ from shared.kit.bus import Bus
 from shared.kit.caller import TokenVerifier
 from shared.kit.cursors import known_parameters_only
 from shared.kit.database import Database
-from shared.kit.log import log, name_service, request_id
+from shared.kit.log import hush_libraries, log, name_service, request_id
 from shared.kit.operations import health, operations
 from shared.kit.problems import on_anything, speak_problems
 from shared.kit.sealing import Keyring
@@ -22,8 +22,8 @@ from shared.kit.settings import ServiceSettings
 from shared.kit.trail import trail
 from shared.kit.worker import Wiring, Worker
 
-# Visible ASCII, but nothing that could be an identity number: a request id stands in every log line.
-REQUEST_ID = re.compile(r"(?!.*[0-9]{15})[!-~]{1,128}")
+# Nothing that could be an identity number or an encoded name (``%E7…``, ``\\u7532``): it stands in every log line.
+REQUEST_ID = re.compile(r"(?!.*[0-9]{15})[A-Za-z0-9._:/+=@-]{1,128}")
 
 
 class Trace:
@@ -94,6 +94,7 @@ def create_service(
         if read.run_worker:
             state.worker.start()
         log("info", "started")
+        hush_libraries()
         try:
             yield
         finally:

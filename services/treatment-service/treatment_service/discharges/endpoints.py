@@ -149,7 +149,7 @@ async def record_batch(
     raw = await read_body(request, BATCH_LIMIT)
     state = request.app.state
     bills = await ndjson.read(raw, caller)
-    once = Once(request.url.path, key, state.keyring.fingerprint(raw))
+    once = Once.of(state.keyring, request.url.path, key, raw)
     async with state.database.transaction() as session:
         replay = await once.claim(session, caller)
         if replay is None:
