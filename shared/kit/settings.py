@@ -28,7 +28,7 @@ def read_files(prefix: str, names: list[str]) -> dict[str, Any]:
 class OutsideSettings(BaseSettings):
     """An outside OIDC issuer whose tokens are taken beside our own (`shared.kit.outside`); empty: none."""
 
-    model_config = SettingsConfigDict(extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(extra="ignore", populate_by_name=True, hide_input_in_errors=True)
 
     token_outside_issuer: str = Field(default="", validation_alias="TOKEN_OUTSIDE_ISSUER")
     token_outside_audience: str = Field(default="", validation_alias="TOKEN_OUTSIDE_AUDIENCE")
@@ -50,7 +50,7 @@ class OutsideSettings(BaseSettings):
 class ServiceSettings(OutsideSettings):
     """Settings all three services share; each service subclasses it with its own prefix."""
 
-    model_config = SettingsConfigDict(extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(extra="ignore", populate_by_name=True, hide_input_in_errors=True)
 
     database_url: str
     database_pool: int = Field(default=8, ge=2, le=100)
