@@ -5,7 +5,7 @@ which also grants.
 """
 
 import asyncio
-import secrets
+import secrets as random
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -18,7 +18,9 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
 from deploy.console import Unusable
-from deploy.settings import ROOT, SERVICES, Service, Urls
+from deploy.secrets import Secrets
+from deploy.settings import ROOT, SERVICES, Service, Settings, Urls
+from deploy.state import State
 
 # What PostgreSQL 15 brought (unique nulls not distinct, no CREATE for everyone in `public`) is taken for granted.
 OLDEST_SERVER = 150000
@@ -51,7 +53,7 @@ async def create_database(
     """
     database = name or service
     owner, worker = f"{database}_owner", f"{database}_service"
-    word = password or (lambda _: secrets.token_urlsafe(24))
+    word = password or (lambda _: random.token_urlsafe(24))
     words = {role: word(role) for role in (owner, worker)}
     async with connected(admin_url, "the embedded PostgreSQL") as admin:
         await admin.execute("select pg_advisory_lock($1)", CREATING)
@@ -87,6 +89,21 @@ async def check_outside(service: str, urls: Urls) -> Urls:
             who = await owner.fetchval("select current_user")
             raise Unusable(f"{owner_name}: the role {who} may not create tables there (GRANT CREATE ON SCHEMA public)")
     return Urls(owner_url=urls.owner_url, service_url=urls.service_url, service_role=role)
+
+
+def owner_urls(settings: Settings, state: State, secrets: Secrets) -> dict[str, str]:
+    """The owners' addresses of the three databases of a running house; nothing is made here."""
+    port = state.read("ports.json").get("postgres")
+    urls = {}
+    for name in SERVICES:
+        if name in settings.database_urls:
+            urls[name] = settings.database_urls[name].owner_url
+        elif port is None:
+            raise Unusable(f"{state.folder} has no database yet: start the house first with `make run`")
+        else:
+            word = quote(secrets.password(f"{name}_owner"), safe="")
+            urls[name] = f"postgresql://{name}_owner:{word}@127.0.0.1:{port}/{name}"
+    return urls
 
 
 async def migrate(service: str, owner_url: str, service_role: str) -> bool:

@@ -84,7 +84,7 @@ def create_service(
         name_service(name)
         state, read = app.state, settings.load()
         state.settings = read
-        state.keyring = Keyring(read.data_keys)
+        state.keyring = Keyring(read.data_keys, read.data_keys_file)
         state.verifier = TokenVerifier(read.token_jwks_url, read.token_issuer, read.outside())
         state.database = Database(read.database_url, pool=read.database_pool, application=name)
         state.bus = Bus(read.nats_url, name=name, replicas=read.nats_stream_replicas)

@@ -57,6 +57,8 @@ class ServiceSettings(OutsideSettings):
     nats_url: str = Field(validation_alias="NATS_URL")
     nats_stream_replicas: int = Field(default=1, ge=1, le=5, validation_alias="NATS_STREAM_REPLICAS")
     data_keys: str = Field(validation_alias="DATA_KEYS")
+    # Given as a file, the keys are looked at again while the service runs.
+    data_keys_file: Path | None = Field(default=None, validation_alias="DATA_KEYS_FILE")
     token_jwks_url: str = Field(validation_alias="TOKEN_JWKS_URL")
     token_issuer: str = Field(default="three-batches", validation_alias="TOKEN_ISSUER")
     # Relay and consumers run inside the service unless a deployment runs `worker.py` as a process of its own.

@@ -51,7 +51,10 @@ async def test_nobody_enters_without_his_password(channel: Nats, who: str) -> No
 
 
 async def test_a_service_says_and_hears_what_is_its_own(channel: Nats) -> None:
-    speaker, listener = Bus(channel.url_of("treatment"), name="treatment"), Bus(channel.url_of("safety_net"), name="safety_net")
+    speaker, listener = (
+        Bus(channel.url_of("treatment"), name="treatment"),
+        Bus(channel.url_of("safety_net"), name="safety_net"),
+    )
     subscription = await listener.subscribe("TREATMENT", "safety_net", ["treatment.discharge_billed.v1"])
     await speaker.publish([("treatment.discharge_billed.v1", b"{}", "one")])
     message = (await subscription.fetch(1, timeout=10))[0]

@@ -106,13 +106,22 @@ def owner_url(system: System, service: str) -> str:
 def in_databases(system: System, marks: Marks, allowed: Mapping[str, set[str]]) -> Found:
     """Which values stand in which column of which database. ``allowed``: by ``service.table.column``."""
 
-    async def look() -> Found:
+    return [
+        f"{place}: {name}"
+        for place, content in contents(system)
+        for name in marks.within(content)
+        if name not in allowed.get(place, set())
+    ]
+
+
+def contents(system: System) -> list[tuple[str, bytes]]:
+    """All that stands in each column of each table: ``service.table.column`` and its bytes."""
+
+    async def look() -> list[tuple[str, bytes]]:
         found = []
         for service in SERVICES:
             owner = await asyncpg.connect(owner_url(system, service))
-            for column, content in await _columns(owner):
-                place = f"{service}.{column}"
-                found += [f"{place}: {name}" for name in marks.within(content) if name not in allowed.get(place, set())]
+            found += [(f"{service}.{column}", content) for column, content in await _columns(owner)]
             await owner.close()
         return found
 
@@ -121,7 +130,9 @@ def in_databases(system: System, marks: Marks, allowed: Mapping[str, set[str]]) 
 
 async def _columns(owner: asyncpg.Connection) -> list[tuple[str, bytes]]:
     """Every column of every table with all that stands in it: bytes as they are, all else as text."""
-    tables = await owner.fetch("select relname from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace")
+    tables = await owner.fetch(
+        "select relname from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace"
+    )
     found = []
     for (table,) in tables:
         columns = await owner.fetch(
@@ -147,7 +158,7 @@ def in_streams(system: System, marks: Marks) -> Found:
         found, seen = [], 0
         for info in await client.jetstream().streams_info():
             for number in range(info.state.first_seq, info.state.last_seq + 1):
-                message = await client.jetstream().get_msg(info.config.name, number)
+                message = await client.jetstream().get_msg(str(info.config.name), number)
                 content = (message.data or b"") + str(message.headers).encode() + str(message.subject).encode()
                 found += [f"{message.subject} {number}: {name}" for name in marks.within(content)]
                 seen += 1
