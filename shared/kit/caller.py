@@ -7,7 +7,7 @@ import time
 import unicodedata
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import unquote_to_bytes
 
 import httpx
@@ -19,7 +19,7 @@ from shared.kit.outside import ALGORITHMS, OutsideIssuer
 from shared.kit.problems import Problem, RoleNotAllowed, TemporarilyUnavailable, Unauthenticated
 
 AUDIENCE = "three-batches"
-ROLES = (
+Role = Literal[
     "hospital",
     "township_centre",
     "family_doctor",
@@ -39,7 +39,8 @@ ROLES = (
     "inspection_office",
     "auditor",
     "administrator",
-)
+]
+ROLES: tuple[str, ...] = get_args(Role)
 KEYS_SECONDS = 300.0
 RETRY_SECONDS = 2.0
 CACHE_SECONDS = 60.0
