@@ -5,11 +5,11 @@ which also grants.
 """
 
 import asyncio
-import secrets as random
+import secrets
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 from alembic import command
@@ -18,9 +18,8 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
 from deploy.console import Unusable
-from deploy.secrets import Secrets
-from deploy.settings import ROOT, SERVICES, Service, Settings, Urls
-from deploy.state import State
+from deploy.order import embedded_urls
+from deploy.settings import ROOT, SERVICES, Service, Urls
 
 # What PostgreSQL 15 brought (unique nulls not distinct, no CREATE for everyone in `public`) is taken for granted.
 OLDEST_SERVER = 150000
@@ -30,6 +29,15 @@ CREATING, MIGRATING = 4502230001, 4502230002
 # What was done, its seals, and histories: added to and never changed. An epoch is begun by whoever restores.
 APPEND_ONLY = ("audit", "audit_seals", "institution_states", "resident_states")
 READ_ONLY = "audit_epochs"
+# DETAIL quotes rows, STATEMENT what was sent in its text, and the rest statements with their parameters.
+QUOTES = """
+    select current_setting('log_error_verbosity') <> 'terse'
+        or current_setting('log_min_error_statement') not in ('fatal', 'panic')
+        or current_setting('log_statement') not in ('none', 'ddl')
+        or current_setting('log_parameter_max_length_on_error') <> '0'
+        or (current_setting('log_min_duration_statement') <> '-1'
+            and current_setting('log_parameter_max_length') <> '0')
+"""
 # Number, moment and transaction of an audit row are the database's own words: nobody dates a row but the clock.
 KEPT = """
     select root, tree.relid::regclass::text as name, string_agg(quote_ident(attname), ', ' order by attnum) as columns
@@ -53,8 +61,7 @@ async def create_database(
     """
     database = name or service
     owner, worker = f"{database}_owner", f"{database}_service"
-    word = password or (lambda _: random.token_urlsafe(24))
-    words = {role: word(role) for role in (owner, worker)}
+    words = {role: password(role) if password else secrets.token_urlsafe(24) for role in (owner, worker)}
     async with connected(admin_url, "the embedded PostgreSQL") as admin:
         await admin.execute("select pg_advisory_lock($1)", CREATING)
         for role, said in words.items():
@@ -70,9 +77,7 @@ async def create_database(
         # By default everyone may connect everywhere, also to the administrator's own database.
         await admin.execute(f'REVOKE ALL ON DATABASE "{database}", postgres, template1 FROM PUBLIC')
         await admin.execute(f'GRANT CONNECT ON DATABASE "{database}" TO "{worker}"')
-    place = urlsplit(admin_url).netloc.rpartition("@")[2]
-    url = {role: f"postgresql://{role}:{quote(said, safe='')}@{place}/{database}" for role, said in words.items()}
-    return Urls(owner_url=url[owner], service_url=url[worker], service_role=worker)
+    return embedded_urls(admin_url, database, words.__getitem__)
 
 
 async def check_outside(service: str, urls: Urls) -> Urls:
@@ -91,19 +96,10 @@ async def check_outside(service: str, urls: Urls) -> Urls:
     return Urls(owner_url=urls.owner_url, service_url=urls.service_url, service_role=role)
 
 
-def owner_urls(settings: Settings, state: State, secrets: Secrets) -> dict[str, str]:
-    """The owners' addresses of the three databases of a running house; nothing is made here."""
-    port = state.read("ports.json").get("postgres")
-    urls = {}
-    for name in SERVICES:
-        if name in settings.database_urls:
-            urls[name] = settings.database_urls[name].owner_url
-        elif port is None:
-            raise Unusable(f"{state.folder} has no database yet: start the house first with `make run`")
-        else:
-            word = quote(secrets.password(f"{name}_owner"), safe="")
-            urls[name] = f"postgresql://{name}_owner:{word}@127.0.0.1:{port}/{name}"
-    return urls
+async def may_quote_rows(url: str) -> bool:
+    """Whether the server may write patients' data into its own log, when it refuses a statement or finds it slow."""
+    async with connected(url, "the database") as connection:
+        return bool(await connection.fetchval(QUOTES))
 
 
 async def migrate(service: str, owner_url: str, service_role: str) -> bool:

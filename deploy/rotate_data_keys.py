@@ -17,10 +17,10 @@ from pathlib import Path
 from deploy import data_keys
 from deploy.console import Unusable, console, table
 from deploy.data_keys import Ring, newest, noted_unused, read_ring, ring_file, seals_from, with_one_more, without
-from deploy.databases import owner_urls
+from deploy.order import embedded_urls
 from deploy.reseal import BATCH, Counts, count, reseal, used
 from deploy.secrets import Secrets
-from deploy.settings import read_settings
+from deploy.settings import SERVICES, Settings, read_settings
 from deploy.state import State
 from shared.kit import clock
 from shared.kit.sealing import LOOK_AGAIN_SECONDS, Keyring
@@ -89,6 +89,20 @@ class Rotation:
         if start and seconds > 0:
             with console.step(f"waiting {seconds:.0f} s until every service seals with it"):
                 await asyncio.sleep(seconds)
+
+
+def owner_urls(settings: Settings, state: State, secrets: Secrets) -> dict[str, str]:
+    """The owners' addresses of the three databases of a house that was started once."""
+    port = state.read("ports.json").get("postgres")
+    urls = {}
+    for name in SERVICES:
+        if name in settings.database_urls:
+            urls[name] = settings.database_urls[name].owner_url
+        elif port is None:
+            raise Unusable(f"{state.folder} has no database yet: start the house first with `make run`")
+        else:
+            urls[name] = embedded_urls(f"postgresql://127.0.0.1:{port}", name, secrets.password).owner_url
+    return urls
 
 
 def _arguments(said: Sequence[str]) -> argparse.Namespace:

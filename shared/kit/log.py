@@ -1,6 +1,7 @@
 """Log lines as JSON with a closed set of fields: a name or an identity number has no field to go in."""
 
 import logging
+import re
 import sys
 from contextvars import ContextVar
 
@@ -9,6 +10,8 @@ import msgspec
 from shared.kit import clock
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
+# Nothing that could be an identity number or an encoded name (``%E7…``, ``\\u7532``): it stands in every log line.
+REQUEST_ID = re.compile(r"(?!.*[0-9]{15})[A-Za-z0-9._:/+=@-]{1,128}")
 
 
 class Line(msgspec.Struct, omit_defaults=True):

@@ -16,6 +16,7 @@ from shared.kit.caller import Caller
 from shared.kit.database import Database
 from shared.kit.outbox import say
 from shared.kit.problems import FieldError, Invalid, NotFound, Problem
+from shared.kit.scope import SERVICE
 from shared.kit.sealing import Keyring, plain_name
 from treatment_service.discharges import rules
 from treatment_service.discharges.models import BillSettlement, BillVersion, Discharge, DischargeChange
@@ -381,9 +382,7 @@ async def page(
 
 async def changes(session: AsyncSession, caller: Caller, after: int, limit: int) -> list[DischargeChange]:
     """What changed with a hospital's own bills, in the order of the commits. Looking is audited."""
-    discharges = Discharges(session)
-    await discharges.place_changes()
-    rows = await discharges.changes(caller.institution_code or "", after, limit)
+    rows = await Discharges(session).changes(caller.institution_code or "", after, limit)
     if rows:
         seen = {"after": after, "discharges": sorted({str(row.discharge_id) for row in rows})}
         record(session, caller, "read_changes", "discharge", "*", seen)
@@ -391,8 +390,8 @@ async def changes(session: AsyncSession, caller: Caller, after: int, limit: int)
 
 
 async def place_changes(database: Database) -> None:
-    """By the clock: changes that no hospital has asked for get their positions too, a portion at a time."""
+    """Give committed changes their positions, a portion at a time: before a hospital asks, and by the clock."""
     while True:
-        async with database.transaction() as session:
+        async with database.transaction(SERVICE) as session:
             if await Discharges(session).place_changes() < PORTION:
                 return
