@@ -136,6 +136,12 @@ def bills(walk: Walk) -> None:
     assert proposed.status_code == 201, proposed.text
     place = f"{SETTLEMENTS}/{held}/decisions/{proposed.json()['decision_id']}"
     assert office.post(f"{place}/confirm", json={}).status_code in (403, 422)
+    for reason in (WORDS["number"], f"患者 {WORDS['number'][:6]} {WORDS['number'][6:14]} {WORDS['number'][14:]} 有误"):
+        again = {"reason": reason, "bill": {**corrected, "version": 3}}
+        assert refused(hospital.create(f"{path}/corrections", again))
+        assert refused(hospital.post(f"{path}/void", json={"reason": reason}))
+        decided = {"decision": "reject", "reason": reason, "legal_basis": reason}
+        assert refused(office.create(f"{SETTLEMENTS}/{held}/decisions", decided))
     assert hospital.post(f"{path}/void", json={"reason": "作废"}).status_code == 200
     lines = [
         a_bill(code, patient),

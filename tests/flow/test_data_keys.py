@@ -19,6 +19,7 @@ import pytest
 
 from deploy.state import write_private
 from shared.kit import clock
+from shared.kit.sealing import Keyring
 from tests.flow import marks
 from tests.flow.conftest import ROOT, Caller, System
 from tests.flow.people import BILLS, HOSPITAL, a_bill, a_resident
@@ -102,6 +103,8 @@ class World:
                 read = self.hospital.get(f"{BILLS}/{bill}")
                 assert read.status_code == 200, read.text
                 assert read.json()["bill"]["patient"] == {"identity_number": number, "name": self.names[bill]}
+        if some is None:
+            self.check_copies()
         resident = self.office.get(self.resident).json()
         assert (resident["name"], resident["phone"]) == ("第一个名字", "0772-1234567")
         assert resident["identity"]["number"] == number
@@ -112,6 +115,17 @@ class World:
         assert [one["name"] for one in found] == ["第一个名字"]
         for settlement in self.notices:
             assert self.hospital.get(f"/safety-net/v1/notices/{settlement}").status_code == 200
+
+    def check_copies(self) -> None:
+        """What safety-net keeps for the notice is the name of the last correction too."""
+        ring = Keyring(json.dumps(ring_of(self.system)))
+
+        def same() -> bool:
+            rows = marks.rows_of(self.system, "safety_net", "select discharge_id, facts ->> 'sealed_name' from bills")
+            copies = {str(row[0]): ring.open(row[1]) for row in rows}
+            return all(copies[bill] == name for bill, name in self.names.items())
+
+        eventually(same, 60)
 
 
 @pytest.fixture(scope="module")
