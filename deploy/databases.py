@@ -73,7 +73,7 @@ async def create_database(
         # By default everyone may connect everywhere, also to the administrator's own database.
         await admin.execute(f'REVOKE ALL ON DATABASE "{database}", postgres, template1 FROM PUBLIC')
         await admin.execute(f'GRANT CONNECT ON DATABASE "{database}" TO "{worker}"')
-    return embedded_urls(admin_url, database, words.__getitem__)
+    return embedded_urls(admin_url, database, words.__getitem__, roles=roles)
 
 
 async def check_outside(service: str, urls: Urls) -> Urls:
