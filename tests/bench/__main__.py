@@ -68,20 +68,20 @@ class Bench:
         return self.report
 
     @asynccontextmanager
-    async def _system(self, name: str) -> AsyncIterator[System]:
+    async def _system(self, name: str, residents: int) -> AsyncIterator[System]:
         system = System(name)
         try:
             self.say(f"starting a system of its own ({name})")
             seconds = await system.start()
-            self.say(f"ready after {seconds:.1f} s; registering {self.long.residents:,} residents")
-            await system.load_registry(self.long.residents)
+            self.say(f"ready after {seconds:.1f} s; registering {residents:,} residents")
+            await system.load_registry(residents)
             yield system
         finally:
             await system.discard()
 
     async def _loads(self) -> None:
         """Rows 1, 2, 3 and 7: each load lies between two runs of pgbench and has a side of the one between them."""
-        async with self._system("loads") as system:
+        async with self._system("loads", self.long.residents) as system:
             ledger, baseline = await Ledger.open(system), Baseline(system, self.long.baseline)
             await baseline.prepare()
             if self.parts & {"1", "2"}:
@@ -156,7 +156,7 @@ class Bench:
         self.report.rows += deciding.rows(ours, theirs)
 
     async def _growth(self) -> None:
-        async with self._system("growth") as system:
+        async with self._system("growth", self.long.residents_growth) as system:
             small, large, volume = await growth.measure(system, self.long, lambda what: self.say(f"row 6: {what}"))
             self.report.rows += growth.rows(small, large, self.long)
             self.report.volumes.append(f"row 6: {volume}")

@@ -15,9 +15,10 @@ class Lengths:
     open_loop: float = 30.0
     proxy: float = 8.0
     decide: float = 5.0
-    residents: int = 3000
+    residents: int = 2000
+    residents_growth: int = 300
     batch_lines: int = 5000
-    reads: int = 200
+    reads: int = 100
     settlements_small: int = 10_000
     settlements_large: int = 1_000_000
 
@@ -42,6 +43,7 @@ def lengths(seconds: float | None, runs: int | None) -> Lengths:
         proxy=seconds,
         decide=seconds,
         residents=60 if tiny else 500,
+        residents_growth=60,
         batch_lines=100 if tiny else 5000,
         reads=10 if tiny else 50,
         settlements_small=1000 if tiny else 10_000,

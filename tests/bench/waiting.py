@@ -59,6 +59,9 @@ def rows(runs: Sequence[Waits], baselines: Sequence[tuple[Pace, Pace]]) -> list[
             "3", f"at {RATE:.0f} bills/s, 99.9th percentile", "ms", of(steady, 99.9), base, name, Target("≤", 150),
             note=f"median {median(of(steady, 50)):.1f} ms; {answered:,} of {sent:,} answered",
         ),
-        Row("3", "of these lost, or answered without their settlement", "bills",
-            [float(load.sent - load.statuses[201] + load.unsettled) for load in steady], target=Target("≤", 0, "bills")),
+        Row(
+            "3", "of these lost, or answered without their settlement", "bills",
+            [float(load.sent - load.statuses[201] + load.unsettled) for load in steady],
+            target=Target("≤", 0, "bills"),
+        ),
     ]  # fmt: skip
