@@ -124,17 +124,19 @@ async def _seal(session: AsyncSession, before: Any, epoch: AuditEpochRow, rows: 
     session.add(seal)
 
 
-async def begin_epoch(session: AsyncSession, note: str) -> int:
+async def begin_epoch(session: AsyncSession, note: str, *, above: int = 0, above_seq: int = 0) -> int:
     """Begin the next life of a database that came out of a backup; its number. Needs the owner's rights.
 
     To be called by the restore before any service writes: numbers go on above all that the lost days may have used.
+    ``above`` and ``above_seq`` are the epoch and the row number that the database put aside had come to: a backup that
+    is restored twice must not give the second life the first one's number.
     """
     await session.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": SEALER_LOCK})
     before = await last_seal(session)
-    number = (await lives(session))[-1].epoch.epoch + 1
+    number = max((await lives(session))[-1].epoch.epoch, above) + 1
     sequence = await session.scalar(text("select pg_get_serial_sequence('audit', 'seq')"))
     given = await session.scalar(text(f"select greatest(max(seq), (select last_value from {sequence})) from audit"))
-    floor = int(given) + GAP
+    floor = max(int(given), above_seq) + GAP
     await session.execute(text("select setval(:sequence, :floor)"), {"sequence": sequence, "floor": floor})
     await session.execute(
         insert(AuditEpochRow).values(

@@ -10,6 +10,8 @@ import pytest
 
 from deploy.console import Unusable
 from deploy.data_keys import BACKUP_DAYS, newest, noted_unused, read_ring, ring_file, with_one_more, without, write_ring
+from deploy.secrets import Secrets
+from deploy.state import State
 from shared.kit import clock
 from shared.kit.sealing import Keyring
 from shared.kit.worker import OUTBOX_DAYS
@@ -93,3 +95,24 @@ def test_the_services_file_is_the_one_that_is_changed(tmp_path: Path) -> None:
     assert ring_file(tmp_path, {"DATA_KEYS_FILE": "/run/keys.json"}) == Path("/run/keys.json")
     with pytest.raises(Unusable, match="given by value"):
         ring_file(tmp_path, {"DATA_KEYS": "{}"})
+
+
+def test_a_backup_of_before_brings_its_key_back_and_another_house_s_does_not(tmp_path: Path) -> None:
+    state = State(tmp_path / "data")
+    state.secrets.mkdir(parents=True)
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    ours = without(rotated(), "k1", NOW, backups_gone=True)
+    before = rotated()
+    ours["keys"]["k2"] = before["keys"]["k2"]
+    write_ring(state.secrets / "data-keys.json", ours)
+    write_ring(kept / "data-keys.json", {**first()})
+    Secrets(state).adopt(kept)
+    ring = read_ring(state.secrets / "data-keys.json")
+    assert set(ring["keys"]) == {"k1", "k2"}
+    assert (newest(ring), ring["unused_since"]) == ("k2", {}), "the restored rows are under the old key again"
+    assert Keyring(json.dumps(ring)).open(Keyring(json.dumps(first())).seal("甲")) == "甲"
+    other = base64.b64encode(b"x" * 32).decode()
+    write_ring(kept / "data-keys.json", {**first(), "keys": {"k1": other}})
+    with pytest.raises(Unusable, match="another house"):
+        Secrets(state).adopt(kept)

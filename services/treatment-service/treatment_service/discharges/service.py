@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -125,10 +125,12 @@ async def record_bills(
     outcomes: list[Recorded | Problem | None] = [
         _refusal(bill, institutions, caller, first=bill.version == 1 or bill.natural_key in later) for bill in bills
     ]
-    drafts = []
+    drafts, drafted = [], set()
     for place, bill in enumerate(bills):
-        if outcomes[place] is None and bill.version == 1:
-            drafts.append((place, Sealed.of(bill, keyring), uuid4()))
+        # A second line with the same number is held against the first one, like one that comes later.
+        if outcomes[place] is None and bill.version == 1 and bill.natural_key not in drafted:
+            drafted.add(bill.natural_key)
+            drafts.append((place, Sealed.of(bill, keyring), rules.discharge_id_of(bill.institution_code, bill.bill_no)))
         if place % BREATH == 0:
             await asyncio.sleep(0)
     # In one order, whatever the order of the lines: two batches with the same bills must not wait for each other.
