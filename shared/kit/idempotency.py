@@ -12,6 +12,7 @@ import json
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+import msgspec
 from fastapi import Depends, Header, Request
 from sqlalchemy import delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert
@@ -148,9 +149,18 @@ async def _take_turn(session: AsyncSession, key: tuple[str, str, str]) -> float:
     return deadline - loop.time()
 
 
+def in_hand(subject: str, path: str, key: str) -> bool:
+    """Whether a request with this key is being judged in this process, or waits to be."""
+    return (subject, path, key) in _turns
+
+
 def content_text(content: Any) -> bytes:
     """Parsed content as bytes: spacing and the order of keys don't count."""
-    return json.dumps(content, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    try:
+        return msgspec.json.encode(content, order="sorted")
+    except UnicodeEncodeError:
+        # Half a surrogate pair, in a query.
+        return json.dumps(content, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def content_hash(content: Any) -> bytes:

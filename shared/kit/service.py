@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
 from uuid import uuid4
 
@@ -72,8 +72,12 @@ def create_service(
     routers: list[APIRouter],
     wiring: Callable[[FastAPI], Wiring],
     at_start: Callable[[FastAPI], Any] | None = None,
+    beside: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None,
+    door: Callable[[ASGIApp], ASGIApp] | None = None,
 ) -> FastAPI:
     """One service: its HTTP routes in the order money moves, and its events (`worker.Wiring`).
+
+    ``beside`` runs as long as the service does; ``door`` stands before the routes and may answer in their place.
 
     Settings are read when the service starts, not when it is imported. ``app.state`` holds settings, database, bus,
     keyring, verifier and worker for the endpoints.
@@ -95,7 +99,8 @@ def create_service(
             state.worker.start()
         log("info", "started")
         try:
-            yield
+            async with beside(app) if beside is not None else nullcontext():
+                yield
         finally:
             await state.worker.stop()
             await state.bus.close()
@@ -117,5 +122,7 @@ def create_service(
     for router in [*routers, operations(prefix, "operations"), trail(prefix, name.replace("_", "-")), health]:
         app.include_router(router)
     speak_problems(app)
+    if door is not None:
+        app.add_middleware(door)  # type: ignore[arg-type]
     app.add_middleware(Trace)
     return app
