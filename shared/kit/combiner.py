@@ -78,7 +78,7 @@ class Combiner:
             await self.direct.close()
 
     def _take(self) -> list[tuple[Arguments, asyncio.Future[Record]]]:
-        taken = []
+        taken: list[tuple[Arguments, asyncio.Future[Record]]] = []
         while self._waiting and len(taken) < TOGETHER:
             if not (each := self._waiting.popleft())[1].done():
                 taken.append(each)

@@ -123,6 +123,6 @@ def create_service(
         app.include_router(router)
     speak_problems(app)
     if door is not None:
-        app.add_middleware(door)  # type: ignore[arg-type]
+        app.add_middleware(door)
     app.add_middleware(Trace)
     return app
