@@ -21,6 +21,8 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -69,6 +71,17 @@ class Said(NamedTuple):
     event_id: UUID
     subject: str
     payload: bytes
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether trying again may help: the database or its connection was away, or two transactions collided."""
+    if isinstance(error, OSError | TimeoutError | PoolTimeout | InterfaceError | OperationalError):
+        return True
+    if isinstance(error, DBAPIError):
+        state = str(getattr(error.orig, "sqlstate", None) or "")
+        passing = state[:2] in ("08", "53", "57") or state in ("40001", "40P01", "55P03")
+        return passing or bool(error.connection_invalidated)
+    return isinstance(error, asyncpg.PostgresConnectionError | asyncpg.InterfaceError | asyncpg.InternalClientError)
 
 
 class Database:

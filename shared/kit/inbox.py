@@ -20,10 +20,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.kit.bus import Bus, BusAway
-from shared.kit.database import Database, DeadLetterRow, InboxRow
+from shared.kit.database import Database, DeadLetterRow, InboxRow, is_transient
 from shared.kit.events import Envelope, Event
 from shared.kit.log import log, request_id
-from shared.kit.problems import is_transient
 
 BATCH = 100
 MAX_FAILURES = 6

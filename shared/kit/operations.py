@@ -14,11 +14,11 @@ from shared.kit.audit import record
 from shared.kit.bus import BusAway
 from shared.kit.caller import Caller, allowed, public
 from shared.kit.cursors import Paging
-from shared.kit.database import Database, DeadLetterRow, Session
+from shared.kit.database import Database, DeadLetterRow, Session, is_transient
 from shared.kit.events import Envelope
 from shared.kit.fields import Answer, Moment
 from shared.kit.inbox import Consumer, hear_once
-from shared.kit.problems import NotFound, Problem, TemporarilyUnavailable, is_transient
+from shared.kit.problems import NotFound, Problem, TemporarilyUnavailable
 from shared.kit.reconciliation import waiting_to_be_said
 from shared.kit.strict_json import StrictRoute
 from shared.kit.worker import Worker

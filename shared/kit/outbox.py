@@ -12,11 +12,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.kit.bus import Bus, BusAway
-from shared.kit.database import Database, OutboxRow, StreamRow
+from shared.kit.database import Database, OutboxRow, StreamRow, is_transient
 from shared.kit.database import Said as Said
 from shared.kit.events import Envelope, Event
 from shared.kit.log import log
-from shared.kit.problems import is_transient
 
 BATCH = 100
 POLL_SECONDS = 1.0

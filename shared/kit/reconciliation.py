@@ -13,11 +13,11 @@ from uuid import UUID, uuid4
 from sqlalchemy import func, select, text
 
 from shared.kit.bus import Bus, BusAway
-from shared.kit.database import Database, DeadLetterRow, InboxRow, OutboxRow
+from shared.kit.database import Database, DeadLetterRow, InboxRow, OutboxRow, is_transient
 from shared.kit.events import Event
 from shared.kit.log import log
 from shared.kit.outbox import Relay
-from shared.kit.problems import TemporarilyUnavailable, is_transient
+from shared.kit.problems import TemporarilyUnavailable
 
 CHUNK = 500
 EVERY_SECONDS = 3600.0

@@ -10,13 +10,12 @@ from fastapi import FastAPI
 from sqlalchemy import delete, text
 
 from shared.kit.bus import Bus, BusAway
-from shared.kit.database import Database, InboxRow, OutboxRow
+from shared.kit.database import Database, InboxRow, OutboxRow, is_transient
 from shared.kit.events import Event
 from shared.kit.idempotency import forget_old_keys
 from shared.kit.inbox import Consumer, Inbox
 from shared.kit.log import log
 from shared.kit.outbox import Relay
-from shared.kit.problems import is_transient
 from shared.kit.reconciliation import Reconciliation, missing_here, question
 from shared.kit.sealer import SEAL_EVERY_SECONDS, seal_audit
 

@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 
-from deploy.bring_up import check_nats
 from deploy.console import Unusable
 from deploy.databases import create_database
 from deploy.engines import start_postgres
+from deploy.prepare import check_nats
 from deploy.processes import Child
 from deploy.settings import ROOT, SERVICES
 from deploy.state import State, free_port

@@ -33,10 +33,11 @@ from contract_service.tokens.rules.signing import SigningKeys
 from contract_service.tokens.schemas import EnrolmentRead, KeySetRead, SigningKeyRead, TokenRead
 from shared.kit import clock
 from shared.kit.audit import record
-from shared.kit.caller import AUDIENCE, Caller
+from shared.kit.caller import Caller
 from shared.kit.database import Database
 from shared.kit.log import log
 from shared.kit.problems import Invalid, Problem
+from shared.kit.tokens import AUDIENCE
 
 BOUND_TO = ("roles", "county_code", "institution_code", "township_code", "village_code", "department", "name")
 # Each check of a password takes 19 MiB and a core for some 20 ms: a flood of them waits instead of filling the memory.

@@ -10,9 +10,8 @@ from safety_net_service.settlements.service import Law
 from shared.events.contract import InstitutionChanged, ResidentChanged
 from shared.events.treatment import BillFacts, DischargeVoided
 from shared.kit import clock
-from shared.kit.database import Database
+from shared.kit.database import Database, is_transient
 from shared.kit.log import log
-from shared.kit.problems import is_transient
 
 
 @dataclass(frozen=True)

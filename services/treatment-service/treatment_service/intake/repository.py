@@ -13,34 +13,39 @@ CHUNK = 500
 
 # One bill with its key, audit row, change and event, or nothing of it at all. `$1`-`$6` are the scope, out of the
 # token; what the row says of itself comes by other parameters, or a policy would only compare the row with itself.
-# `i` looks up by subqueries that depend on `s`, and everything is inserted from `i`: nothing is read or written before
-# the scope stands.
+# Each part is drawn from the one before it, so that it can't run earlier: `s` sets the scope; `l` opens it to the
+# service's own look at the registry (`i`): in which county somebody is registered is not the hospital's to see, only
+# what follows from it; `w` closes it again, and everything is inserted from `w`.
 # No row in `k`: the institution is unknown, or the bill number or the key stands. When the number is taken by somebody
 # at this very moment, `k` stands and `b` does not: the division then undoes the key too.
 RECORD = f"""
 with s (county, institution, township, village, subject, service) as materialized (
   select {set_scope()}
+), l as materialized (
+  select set_config('app.service', 'on', true) as service from s where s.service is not null
 ), i as materialized (
   select (
-      select county_code from institution_copies where institution_code = $12 and s.subject is not null
+      select county_code from institution_copies where institution_code = $12 and l.service is not null
     ) as county_code, (
       select r.county_code from resident_identities d join resident_copies r on r.resident_id = d.resident_id
-      where d.digest = $15 and s.subject is not null order by r.county_code desc limit 1
+      where d.digest = $15 and l.service is not null order by r.county_code desc limit 1
     ) as resident_county_code, (
-      select 1 from discharges where institution_code = $12 and bill_no = $13 and s.subject is not null
+      select true from discharges where institution_code = $12 and bill_no = $13 and l.service is not null
     ) as stands
-  from s
+  from l
+), w as materialized (
+  select i.*, set_config('app.service', $6, true) as service from i
 ), k as (
   insert into idempotency_keys (caller, path, key, body_hash, status, ids)
-  select $7, $8, $9, $10, 201, $11 from i where county_code is not null and stands is null
+  select $7, $8, $9, $10, 201, $11 from w where county_code is not null and stands is null and service is not null
   on conflict do nothing
   returning 1
 ), b as (
   insert into discharges (discharge_id, institution_code, bill_no, version, state, county_code, recorded_county_code,
     recorded_by_window, identity_digest, admission_no, admitted_on, discharged_on, total_fen)
-  select $14, $12, $13, 1, 'recorded', coalesce(i.resident_county_code, i.county_code), i.county_code,
+  select $14, $12, $13, 1, 'recorded', coalesce(w.resident_county_code, w.county_code), w.county_code,
     false, $15, $16, $17, $18, $19
-  from k cross join i
+  from k cross join w
   on conflict (institution_code, bill_no) do nothing
   returning recorded_at
 ), v as (
