@@ -10,13 +10,14 @@ from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Connection
 
 from shared.kit import clock, idempotency
-from shared.kit.caller import Caller, TokenVerifier, allowed, bearer, caller_of, reason_of
+from shared.kit.caller import Caller, allowed, caller_of, reason_of
 from shared.kit.combiner import NotWritten, TooMuchWaiting
 from shared.kit.database import after_commit
 from shared.kit.idempotency import Once
 from shared.kit.problems import Problem, TemporarilyUnavailable
 from shared.kit.scope import Scope
 from shared.kit.strict_json import BODY_LIMIT, MIB, StrictRoute, UnsupportedMediaType, read_body
+from shared.kit.tokens import TokenVerifier, bearer
 from shared.kit.waits import preferred_seconds
 from treatment_service.discharges.schemas import EXAMPLE
 from treatment_service.intake import service

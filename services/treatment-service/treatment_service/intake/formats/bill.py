@@ -74,7 +74,7 @@ class Bill(Struct, forbid_unknown_fields=True, gc=False):
 
     institution_code: Code
     bill_no: Code
-    version: int
+    version: Annotated[int, Meta(ge=1, le=1_000_000)]
     patient: Patient
     stay: Stay
     diagnoses: Annotated[list[Diagnosis], Meta(min_length=1, max_length=50)]
