@@ -14,8 +14,8 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import Depends, Header, Request
-from sqlalchemy import delete, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Text, cast, delete, literal, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -99,7 +99,8 @@ class Once:
 
     async def keep(self, session: AsyncSession, caller: Caller, status: int, **ids: Any) -> None:
         """Remember what this key created."""
-        await session.execute(update(IdempotencyRow).where(*self._mine(caller)).values(status=status, ids=ids))
+        written = cast(literal(msgspec.json.encode(ids).decode(), Text), JSONB)
+        await session.execute(update(IdempotencyRow).where(*self._mine(caller)).values(status=status, ids=written))
 
     def _mine(self, caller: Caller) -> tuple[Any, ...]:
         return (

@@ -1,5 +1,6 @@
 """Where hospitals' bills come in: single ones at a door before the framework, batches through it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, NamedTuple
@@ -227,7 +228,7 @@ async def record_batch(
     database, desk = state.database, state.desk
     async with desk.batches:
         lines = await ndjson.read(raw, caller)
-        once = Once(request.url.path, key, state.keyring.fingerprint(raw))
+        once = Once(request.url.path, key, await asyncio.to_thread(state.keyring.fingerprint, raw))
         known: Mapping[Any, Any] = {}
         async with database.transaction() as session:
             replay = await once.claim(session, caller)

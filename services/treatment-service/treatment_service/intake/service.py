@@ -298,7 +298,7 @@ async def record_batch(
     # In one order, whatever the order of the lines: two batches with the same bills must not wait for each other.
     fresh.sort(key=lambda each: each[1].bill.bill_no)
     said: list[Said] = []
-    for start in range(0, len(fresh) if own else 0, CHUNK):
+    for start in range(0, len(fresh), CHUNK):
         assert own is not None
         chunk = fresh[start : start + CHUNK]
         drafts = await _drafted([read for _, read in chunk], keyring)
@@ -307,7 +307,26 @@ async def record_batch(
             if draft.discharge_id in since:
                 outcomes[place] = Answer.of(draft, since[draft.discharge_id])
         await asyncio.sleep(0)
-    return await _with_the_rest(session, caller, keyring, lines, outcomes), said
+    left = await _left(lines, outcomes)
+    numbers = {place for place, _ in fresh}
+    taken = [(place, bill) for place, bill in left if place in numbers]
+    others = [(place, bill) for place, bill in left if place not in numbers]
+    found = await service.recorded_before(session, caller, keyring, [bill for _, bill in taken])
+    found += await service.record_bills(session, caller, keyring, [bill for _, bill in others])
+    for (place, _), outcome in zip(taken + others, found, strict=True):
+        outcomes[place] = outcome
+    return [outcome for outcome in outcomes if outcome is not None], said
+
+
+async def _left(lines: Sequence[Line], outcomes: Sequence[Outcome | None]) -> list[tuple[int, DischargeBill]]:
+    """The lines that were not simply new, for the careful path: their places and bills."""
+    left = []
+    for place, line in enumerate(lines):
+        if outcomes[place] is None and not isinstance(line, Problem):
+            left.append((place, bills.whole(line) if isinstance(line, Read) else line))
+            if len(left) % service.BREATH == 0:
+                await asyncio.sleep(0)
+    return left
 
 
 async def _drafted(read: Sequence[Read], keyring: Keyring) -> list[Draft]:
@@ -345,19 +364,3 @@ def _rest(draft: Draft) -> tuple[Any, ...]:
     bill = draft.read.bill
     sealed = (draft.sealed_identity, draft.sealed_name)
     return draft.discharge_id, bill.bill_no, bills.content(bill).decode(), *sealed, draft.event_id, draft.payload
-
-
-async def _with_the_rest(
-    session: AsyncSession, caller: Caller, keyring: Keyring, lines: Sequence[Line], outcomes: list[Outcome | None]
-) -> list[Outcome]:
-    """The outcomes, with those of lines that were not simply new judged one by one."""
-    places, whole = [], []
-    for place, line in enumerate(lines):
-        if outcomes[place] is None and not isinstance(line, Problem):
-            places.append(place)
-            whole.append(bills.whole(line) if isinstance(line, Read) else line)
-            if len(places) % service.BREATH == 0:
-                await asyncio.sleep(0)
-    for place, outcome in zip(places, await service.record_bills(session, caller, keyring, whole), strict=True):
-        outcomes[place] = outcome
-    return [outcome for outcome in outcomes if outcome is not None]
