@@ -93,6 +93,9 @@ def create_service(
             await at_start(app)
         if read.run_worker:
             state.worker.start()
+        # What was made for the start stays: the collector of cycles need not look through it again and again.
+        gc.collect()
+        gc.freeze()
         log("info", "started")
         try:
             async with beside(app) if beside is not None else nullcontext():
