@@ -43,15 +43,20 @@ KEPT = """
 
 
 async def create_database(
-    admin_url: str, service: str, *, name: str | None = None, password: Callable[[str], str] | None = None
+    admin_url: str,
+    service: str,
+    *,
+    name: str | None = None,
+    roles: str | None = None,
+    password: Callable[[str], str] | None = None,
 ) -> Urls:
     """Make a service's database and its two roles where they are missing, and set the roles' passwords.
 
-    ``name`` gives the database (and its roles) another name than the service's; ``password`` gives the password kept
-    for a role, and without it each role gets a new one.
+    ``name`` gives the database (and its roles, unless ``roles`` names them) another name than the service's;
+    ``password`` gives the password kept for a role, and without it each role gets a new one.
     """
     database = name or service
-    owner, worker = f"{database}_owner", f"{database}_service"
+    owner, worker = f"{roles or database}_owner", f"{roles or database}_service"
     words = {role: password(role) if password else secrets.token_urlsafe(24) for role in (owner, worker)}
     async with connected(admin_url, "the embedded PostgreSQL") as admin:
         await admin.execute("select pg_advisory_lock($1)", CREATING)
@@ -68,7 +73,7 @@ async def create_database(
         # By default everyone may connect everywhere, also to the administrator's own database.
         await admin.execute(f'REVOKE ALL ON DATABASE "{database}", postgres, template1 FROM PUBLIC')
         await admin.execute(f'GRANT CONNECT ON DATABASE "{database}" TO "{worker}"')
-    return embedded_urls(admin_url, database, words.__getitem__)
+    return embedded_urls(admin_url, database, words.__getitem__, roles=roles)
 
 
 async def check_outside(service: str, urls: Urls) -> Urls:
@@ -171,6 +176,12 @@ async def _grant(owner: asyncpg.Connection, role: str) -> None:
     async with owner.transaction():
         for statement in statements:
             await owner.execute(statement)
+
+
+async def count_rows(connection: asyncpg.Connection) -> dict[str, int]:
+    """How many rows each table of a database has."""
+    tables = await connection.fetch("select tablename from pg_tables where schemaname = 'public' order by 1")
+    return {table: int(await connection.fetchval(f'select count(*) from public."{table}"')) for (table,) in tables}
 
 
 @asynccontextmanager

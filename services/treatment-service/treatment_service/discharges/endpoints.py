@@ -11,6 +11,7 @@ from shared.kit.database import Database, Session
 from shared.kit.fields import LawDate
 from shared.kit.idempotency import OnceKey
 from shared.kit.problems import NotFound, Problem
+from shared.kit.scope import Scope
 from shared.kit.strict_json import StrictRoute
 from shared.kit.waits import preferred_seconds
 from treatment_service.discharges import service
@@ -64,7 +65,7 @@ async def _answer(
     latest: dict[str, Any] = {}
 
     async def look() -> bool | None:
-        async with database.transaction() as session:
+        async with database.transaction(Scope.of(caller)) as session:
             found = await service.answers(session, caller, [discharge_id])
         if discharge_id not in found:
             raise NotFound
@@ -96,7 +97,7 @@ async def record_discharge(
     `part_above_total`, `date_in_future`, `nothing_to_settle`, `version_not_first`, `bill_already_recorded`.
     """
     state = request.app.state
-    async with state.database.transaction() as session:
+    async with state.database.transaction(Scope.of(caller)) as session:
         replay = await once.claim(session, caller)
         if replay is None:
             (outcome,) = await service.record_bills(session, caller, state.keyring, [bill])
@@ -110,13 +111,17 @@ async def record_discharge(
 
 
 @router.get("/changes", response_model=DischargeChangePage, summary="本机构结算单的变动")
-async def list_changes(session: Session, page: Paging, caller: Hospital) -> Any:
+async def list_changes(request: Request, page: Paging, caller: Hospital) -> Any:
     """Every change of state, version or settlement of the hospital's bills, in the order of their commits.
 
     Keep `next_cursor` and ask again: it is given even when nothing is new.
     """
+    database: Database = request.app.state.database
     after = page.after[0] if page.after else 0
-    rows = await service.changes(session, caller, after, page.limit)
+    # All hospitals' changes stand in one order: placing them is the service's own work, over before this one's is read.
+    await service.place_changes(database)
+    async with database.transaction(Scope.of(caller)) as session:
+        rows = await service.changes(session, caller, after, page.limit)
     last = rows[-1].position if rows else after
     return {
         "items": [DischargeChangeRead.model_validate(row) for row in rows],
@@ -164,7 +169,7 @@ async def correct_discharge(
 ) -> Response:
     """The whole bill again as its next version. `version_conflict` for another version, `bill_voided` after a void."""
     state = request.app.state
-    async with state.database.transaction() as session:
+    async with state.database.transaction(Scope.of(caller)) as session:
         replay = await once.claim(session, caller)
         if replay is None:
             done = await service.correct(
@@ -180,6 +185,6 @@ async def correct_discharge(
 @router.post("/{discharge_id}/void", response_model=DischargeAnswer, summary="作废结算单")
 async def void_discharge(discharge_id: UUID, request: Request, reason: DischargeVoid, caller: Hospital) -> Response:
     """Withdraw a bill. Again: 200, the same."""
-    async with request.app.state.database.transaction() as session:
+    async with request.app.state.database.transaction(Scope.of(caller)) as session:
         await service.void(session, caller, discharge_id, reason.reason)
     return await _answer(request, caller, discharge_id, 200)

@@ -230,7 +230,7 @@ async def record_batch(
         lines = await ndjson.read(raw, caller)
         once = Once(request.url.path, key, await asyncio.to_thread(state.keyring.fingerprint, raw))
         known: Mapping[Any, Any] = {}
-        async with database.transaction() as session:
+        async with database.transaction(Scope.of(caller)) as session:
             replay = await once.claim(session, caller)
             if replay is None:
                 outcomes, said = await service.record_batch(session, caller, state.keyring, lines)
@@ -239,7 +239,7 @@ async def record_batch(
                 await once.keep(session, caller, 200, lines=kept)
             else:
                 kept = replay.ids["lines"]
-        async with database.transaction() as session:
+        async with database.transaction(Scope.of(caller)) as session:
             body = await ndjson.answer(session, caller, kept, known)
     headers = {"Idempotency-Replayed": "true"} if replay is not None else {}
     return Response(body, 200, headers=headers, media_type="application/x-ndjson")

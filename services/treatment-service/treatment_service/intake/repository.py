@@ -46,7 +46,7 @@ with s (county, institution, township, village, subject, service) as materialize
   select $14, $12, $13, 1, 'recorded', coalesce(w.resident_county_code, w.county_code), w.county_code,
     false, $15, $16, $17, $18, $19
   from k cross join w
-  on conflict (institution_code, bill_no) do nothing
+  on conflict do nothing
   returning recorded_at
 ), v as (
   insert into bill_versions (institution_code, bill_no, version, discharge_id, kind, content, sealed_identity,
@@ -76,7 +76,7 @@ from unnest($1::uuid[], $4::text[], $5::text[], $6::text[], $7::date[], $8::date
   with ordinality
   as bill (discharge_id, bill_no, identity_digest, admission_no, admitted_on, discharged_on, total_fen, place)
 order by place
-on conflict (institution_code, bill_no) do nothing
+on conflict do nothing
 returning discharge_id, recorded_at
 """
 

@@ -21,6 +21,7 @@ from shared.kit.direct import Direct
 from shared.kit.log import request_id
 from shared.kit.outbox import Said
 from shared.kit.problems import Problem
+from shared.kit.scope import Scope
 from shared.kit.sealing import Keyring
 from shared.kit.waits import Waiter, Waits
 from treatment_service.discharges import rules, service
@@ -89,8 +90,9 @@ class Draft(NamedTuple):
 
     @classmethod
     def of(cls, read: Read, keyring: Keyring) -> "Draft":
-        """Seal the patient and write the event down, under new ids."""
-        patient, discharge_id, event_id = read.bill.patient, uuid4(), uuid4()
+        """Seal the patient and write the event down."""
+        bill, event_id = read.bill, uuid4()
+        patient, discharge_id = bill.patient, rules.discharge_id_of(bill.institution_code, bill.bill_no)
         digest = sealed_identity = None
         if patient.identity_number is not None:
             canonical = identity_number.canonical(patient.identity_number)
@@ -221,7 +223,7 @@ class Desk:
         latest: dict[str, Any] = {}
 
         async def look() -> bool | None:
-            async with self.database.transaction() as session:
+            async with self.database.transaction(Scope.of(asker.caller)) as session:
                 found = await service.answers(session, asker.caller, [answer.discharge_id])
             latest.update(found.get(answer.discharge_id, {}))
             return True if latest.get("settlement") is not None or latest.get("state") == "voided" else None
@@ -291,10 +293,17 @@ async def record_batch(
     own = (await Registry(session).institutions([code])).get(code) if caller.has("hospital") else None
     outcomes: list[Outcome | None] = [line if isinstance(line, Problem) else None for line in lines]
     fresh: list[tuple[int, Read]] = []
+    numbers: set[str] = set()
+    again: set[int] = set()
     for place, line in enumerate(lines):
         read = line if isinstance(line, Read) else bills.of(line) if isinstance(line, DischargeBill) else None
         if own is not None and read is not None and clear(read, code, today):
-            fresh.append((place, read))
+            # A second line with the same number is held against the first one, like one that comes later.
+            if read.bill.bill_no in numbers:
+                again.add(place)
+            else:
+                numbers.add(read.bill.bill_no)
+                fresh.append((place, read))
     # In one order, whatever the order of the lines: two batches with the same bills must not wait for each other.
     fresh.sort(key=lambda each: each[1].bill.bill_no)
     said: list[Said] = []
@@ -308,9 +317,9 @@ async def record_batch(
                 outcomes[place] = Answer.of(draft, since[draft.discharge_id])
         await asyncio.sleep(0)
     left = await _left(lines, outcomes)
-    numbers = {place for place, _ in fresh}
-    taken = [(place, bill) for place, bill in left if place in numbers]
-    others = [(place, bill) for place, bill in left if place not in numbers]
+    again |= {place for place, _ in fresh}
+    taken = [(place, bill) for place, bill in left if place in again]
+    others = [(place, bill) for place, bill in left if place not in again]
     found = await service.recorded_before(session, caller, keyring, [bill for _, bill in taken])
     found += await service.record_bills(session, caller, keyring, [bill for _, bill in others])
     for (place, _), outcome in zip(taken + others, found, strict=True):
