@@ -1,5 +1,6 @@
 """How a service is put together: settings, database, event channel, routers, problems, log lines, in that order."""
 
+import gc
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext

@@ -96,8 +96,7 @@ class Sealed:
     def facts(self, discharge_id: UUID) -> dict[str, Any]:
         """The bill as other services hear it."""
         bill = self.bill
-        reimbursed = {f"{name}_fen": fen for name, fen in bill.reimbursements.model_dump().items()}
-        charged = {f"{name}_fen": fen for name, fen in bill.charges.model_dump().items()}
+        amounts = {**bill.charges.model_dump(), **bill.reimbursements.model_dump()}
         return {
             "discharge_id": discharge_id,
             "version": bill.version,
@@ -108,8 +107,7 @@ class Sealed:
             "sealed_name": self.sealed_name,
             **bill.stay.model_dump(),
             "diagnoses": [diagnosis.model_dump() for diagnosis in bill.diagnoses],
-            **charged,
-            **reimbursed,
+            **{f"{name}_fen": fen for name, fen in amounts.items()},
             **bill.circumstances.model_dump(),
             "recorded_at": clock.now(),
         }

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -27,6 +28,7 @@ from treatment_service.intake.formats import ndjson
 from treatment_service.intake.service import Asker, Desk, Draft, Known
 
 PATH = "/treatment/v1/discharges"
+REPORTERS = frozenset(("hospital", "hrss"))
 BATCH_LIMIT = 16 * MIB
 MOST_ASKERS = 10_000
 PREFER_LENGTH = 200
@@ -108,7 +110,8 @@ class Door:
             caller = caller_of(claims)
             if not caller.has("hospital") or not caller.institution_code:
                 return None
-            asker = Asker(caller, Scope.of(caller).values, " ".join(sorted(caller.roles)), caller.institution_code)
+            own, caller = caller.institution_code, replace(caller, admitted=caller.roles & REPORTERS)
+            asker = Asker(caller, Scope.of(caller).values, " ".join(sorted(caller.roles)), own)
             if len(self._askers) >= MOST_ASKERS:
                 self._askers.clear()
             self._askers[authorization] = (bearer(authorization.decode("latin-1")), claims, asker)
@@ -190,7 +193,7 @@ async def open_desk(app: FastAPI) -> AsyncIterator[None]:
 
 
 router = APIRouter(prefix=PATH, tags=["discharges 出院结算单"], route_class=StrictRoute)
-Reporter = Annotated[Caller, allowed("hospital", "hrss")]
+Reporter = Annotated[Caller, allowed(*REPORTERS)]
 
 
 @router.post(
