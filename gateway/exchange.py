@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from uuid import uuid4
 
 import msgspec
-from multidict import CIMultiDict
 from starlette.types import Receive, Scope, Send
 
 from gateway.errors import HeadersTooLarge, MalformedRequest
@@ -38,6 +37,7 @@ class Exchange:
         "authorization",
         "body_read",
         "chunked",
+        "client",
         "forward",
         "idempotency_key",
         "length",
@@ -45,7 +45,6 @@ class Exchange:
         "path",
         "rate",
         "receive",
-        "repeated",
         "request_id",
         "route",
         "send",
@@ -57,7 +56,10 @@ class Exchange:
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.receive, self.send = receive, send
         self.method: str = scope["method"]
-        self.path = self.target = self.route = self.subject = ""
+        self.path = self.route = self.subject = ""
+        # Who stands for this request where requests are counted: the token's subject, else the address.
+        self.client = ""
+        self.target = self.forward = b""
         self.status = 0
         self.length, self.chunked = 0, False
         self.authorization: str | None = None
@@ -65,37 +67,38 @@ class Exchange:
         self.request_id = _request_id(scope["headers"])
         # How the caller stands with the limits, for the answer's headers.
         self.rate: tuple[tuple[bytes, bytes], ...] = ()
-        self.forward: CIMultiDict[str] = CIMultiDict()
-        self.body_read = self.repeated = False
+        self.body_read = False
 
     def read_headers(self, scope: Scope) -> None:
         """Take the headers apart: what we need, and what goes on to the service."""
-        size, named, add = 0, frozenset[bytes](), self.forward.add
+        size, named = 0, frozenset[bytes]()
         raw: Headers = scope["headers"]
-        try:
-            for name, value in raw:
-                size += len(name) + len(value)
-                if name not in NOT_FORWARDED and not name.startswith(b"x-forwarded-"):
-                    if name == b"authorization" and self.authorization is None:
-                        self.authorization = value.decode("latin-1")
-                    elif name == b"idempotency-key":
-                        self.idempotency_key = True
-                    add(name.decode("ascii"), value.decode())
-                elif name == b"content-length":
-                    self.length = _length(value)
-                elif name == b"transfer-encoding":
-                    self.chunked = True
-                elif name == b"connection" and value.lower() not in HARMLESS:
-                    named |= {token.strip().lower() for token in value.split(b",")}
-        except UnicodeDecodeError:
-            raise MalformedRequest("请求头只能使用 UTF-8 文字。") from None
+        passed: Headers = []
+        for header in raw:
+            name, value = header
+            size += len(name) + len(value)
+            if name not in NOT_FORWARDED:
+                if name == b"authorization" and self.authorization is None:
+                    self.authorization = value.decode("latin-1")
+                elif name == b"idempotency-key":
+                    self.idempotency_key = True
+                elif name.startswith(b"x-forwarded-"):
+                    continue
+                passed.append(header)
+            elif name == b"content-length":
+                self.length = _length(value)
+            elif name == b"transfer-encoding":
+                self.chunked = True
+            elif name == b"connection" and value.lower() not in HARMLESS:
+                named |= {token.strip().lower() for token in value.split(b",")}
         if size > HEADER_BYTES or len(raw) > HEADER_COUNT:
             raise HeadersTooLarge
-        for token in named - HARMLESS:
-            self.forward.popall(token.decode("latin-1"), None)
+        if named:
+            passed = [header for header in passed if header[0] not in named]
         client = scope.get("client")
-        self.forward["X-Forwarded-For"] = client[0] if client else "unknown"
-        self.forward["X-Request-Id"] = self.request_id
+        passed.append((b"x-forwarded-for", client[0].encode() if client else b"unknown"))
+        passed.append((b"x-request-id", self.request_id.encode()))
+        self.forward = _lines(passed)
         self.body_read = not self.has_body
 
     @property
@@ -141,6 +144,20 @@ def _request_id(headers: Headers) -> str:
     return this
 
 
+def _lines(headers: Headers) -> bytes:
+    """Header fields as they are sent, each on a line of its own."""
+    lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+    if not lines.isascii():
+        try:
+            lines.decode()
+        except UnicodeDecodeError:
+            raise MalformedRequest("请求头只能使用 UTF-8 文字。") from None
+    # The server lets no line end through; if it did, one field would be two to the service.
+    if lines.count(b"\n") != len(headers) or lines.count(b"\r") != len(headers):
+        raise MalformedRequest
+    return lines
+
+
 def _length(value: bytes) -> int:
     if not DIGITS.fullmatch(value):
         raise MalformedRequest
@@ -148,11 +165,10 @@ def _length(value: bytes) -> int:
 
 
 def passed_back(raw: Iterable[tuple[bytes, bytes]], origin: bytes) -> Headers:
-    """A service's headers as the caller may see them."""
+    """A service's headers, their names in small letters, as the caller may see them."""
     headers: Headers = []
     named, cached = frozenset[bytes](), False
     for name, value in raw:
-        name = name.lower()
         if name in NOT_PASSED_BACK:
             if name == b"connection" and value.lower() not in HARMLESS:
                 named |= {token.strip().lower() for token in value.split(b",")}
