@@ -115,7 +115,9 @@ class Gateway:
         service = service_of(path)
         exchange.route = f"/{service}/v1"
         if not is_public(exchange.method, path):
-            claims: dict[str, Any] = await self.verifier.claims(bearer(exchange.authorization))
+            claims: dict[str, Any] = await self.verifier.claims(
+                bearer(exchange.fields.get(b"authorization", b"").decode("latin-1"))
+            )
             exchange.subject = str(claims["sub"])
             self.limits.by_client(exchange)
         await self.upstreams[service].forward(exchange, LIMITS.get(path, ORDINARY))

@@ -136,4 +136,4 @@ class Upstream:
 
 
 def _may_repeat(exchange: Exchange) -> bool:
-    return exchange.method in SAFE or (exchange.method == "POST" and exchange.idempotency_key)
+    return exchange.method in SAFE or (exchange.method == "POST" and b"idempotency-key" in exchange.fields)
