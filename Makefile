@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL = rm -f $(VENV)/.failed; { $(PIP) install --progress-bar off $(1) || touch $(VENV)/.failed; } 2>&1 \
 	| sed -n 's/^Collecting \([^ ]*\).*/    \1/p; s|^Processing .*/\([^/ ]*\) .*|    \1|p; s/^ERROR/&/p'; test ! -e $(VENV)/.failed
 
-.PHONY: run test test-long check fix clauses policies reconcile verify-audit audit-heads rotate-keys lock clean help
+.PHONY: run test test-long check fix clauses policies reconcile verify-audit audit-heads rotate-keys backup restore lock clean help
 
 help:               ## what each verb does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -63,6 +63,12 @@ audit-heads: $(VENV)/.runtime ## the head of each day's audit chain, for printin
 
 rotate-keys: $(VENV)/.runtime  ## publish a new signing key, which signs ten minutes later
 	@$(BIN)/python -m deploy.rotate_keys
+
+backup: $(VENV)/.runtime ## save the three databases and the secrets; FOLDER= chooses where
+	@$(BIN)/python -m deploy.backup $(if $(FOLDER),--folder "$(FOLDER)")
+
+restore: $(VENV)/.runtime ## FROM=backup [SERVICE=safety-net] restores on the stopped system; REMOVE= what was put aside
+	@$(BIN)/python -m deploy.restore $(if $(FROM),"$(FROM)") $(if $(SERVICE),--service "$(SERVICE)") $(if $(REMOVE),--remove "$(REMOVE)")
 
 lock:                   ## renew both lock files (needs uv)
 	@for f in runtime:requirements.lock dev:requirements-dev.lock; do \

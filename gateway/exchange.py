@@ -8,9 +8,8 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from gateway.errors import HeadersTooLarge, MalformedRequest
-from shared.kit.log import request_id
+from shared.kit.log import REQUEST_ID, request_id
 from shared.kit.problems import Problem
-from shared.kit.service import REQUEST_ID
 
 HEADER_BYTES = 32 * 1024
 HEADER_COUNT = 100

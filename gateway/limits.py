@@ -10,7 +10,7 @@ from collections.abc import Callable
 from gateway.errors import TooManyRequests
 from gateway.exchange import Exchange
 from gateway.settings import GatewaySettings
-from shared.kit.caller import block_of
+from shared.kit.tokens import block_of
 
 # Forgetting a bucket gives its caller what he had used of it, nothing more; some 4 MB each when full of strangers.
 MOST_BUCKETS = 20_000

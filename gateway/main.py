@@ -16,9 +16,9 @@ from gateway.own import OwnPages
 from gateway.proxy import Upstream
 from gateway.routes import LIMITS, ORDINARY, checked_path, is_public, service_of
 from gateway.settings import GatewaySettings
-from shared.kit.caller import TokenVerifier, bearer
 from shared.kit.log import log, name_service
 from shared.kit.problems import InternalError, Problem
+from shared.kit.tokens import TokenVerifier, bearer
 
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"))
 ALLOW = (b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")

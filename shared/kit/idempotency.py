@@ -22,6 +22,7 @@ from shared.kit.audit import record
 from shared.kit.caller import Caller
 from shared.kit.database import Database, IdempotencyRow, at_end
 from shared.kit.problems import Problem
+from shared.kit.scope import SERVICE
 from shared.kit.sealing import Keyring
 
 WAIT_SECONDS = 10.0
@@ -185,6 +186,6 @@ OnceKey = Annotated[Once, Depends(_once)]
 
 async def forget_old_keys(database: Database) -> None:
     """Drop keys older than 30 days. The natural keys beside them are kept for ever."""
-    async with database.transaction() as session:
+    async with database.transaction(SERVICE) as session:
         too_old = text(f"now() - interval '{KEEP_DAYS} days'")
         await session.execute(delete(IdempotencyRow).where(IdempotencyRow.kept_at < too_old))

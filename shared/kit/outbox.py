@@ -12,10 +12,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.kit.bus import Bus, BusAway
-from shared.kit.database import Database, OutboxRow, StreamRow
+from shared.kit.database import Database, OutboxRow, StreamRow, is_transient
 from shared.kit.events import Envelope, Event
 from shared.kit.log import log
-from shared.kit.problems import is_transient
+from shared.kit.scope import SERVICE
 
 BATCH = 100
 POLL_SECONDS = 1.0
@@ -69,7 +69,7 @@ class Relay:
 
     async def publish_some(self) -> int:
         """Publish up to a hundred waiting rows; how many there were."""
-        async with self.database.transaction() as session:
+        async with self.database.transaction(SERVICE) as session:
             if not await session.scalar(text("select pg_try_advisory_xact_lock(:lock)"), {"lock": RELAY_LOCK}):
                 return 0
             waiting = select(OutboxRow.seq, OutboxRow.event_id, OutboxRow.subject, OutboxRow.payload)
@@ -90,7 +90,7 @@ class Relay:
     async def check_stream(self) -> None:
         """Make the stream if it is not there, and notice when it is another one than we knew."""
         created = await self.bus.ensure_stream(self.stream)
-        async with self.database.transaction() as session:
+        async with self.database.transaction(SERVICE) as session:
             known = await session.get(StreamRow, self.stream)
             if known is not None and known.created != created:
                 log("warning", "stream_was_forgotten", subject=self.stream)

@@ -1,6 +1,5 @@
 """How a service is put together: settings, database, event channel, routers, problems, log lines, in that order."""
 
-import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,19 +10,16 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.kit.bus import Bus
-from shared.kit.caller import TokenVerifier
 from shared.kit.cursors import known_parameters_only
 from shared.kit.database import Database
-from shared.kit.log import log, name_service, request_id
+from shared.kit.log import REQUEST_ID, log, name_service, request_id
 from shared.kit.operations import health, operations
-from shared.kit.problems import on_anything, speak_problems
+from shared.kit.refusals import on_anything, speak_problems
 from shared.kit.sealing import Keyring
 from shared.kit.settings import ServiceSettings
+from shared.kit.tokens import TokenVerifier
 from shared.kit.trail import trail
 from shared.kit.worker import Wiring, Worker
-
-# Visible ASCII, but nothing that could be an identity number: a request id stands in every log line.
-REQUEST_ID = re.compile(r"(?!.*[0-9]{15})[!-~]{1,128}")
 
 
 class Trace:

@@ -14,6 +14,7 @@ from shared.kit.database import Database, Session
 from shared.kit.fields import LawDate
 from shared.kit.idempotency import Once, OnceKey
 from shared.kit.problems import NotFound, Problem
+from shared.kit.scope import Scope
 from shared.kit.strict_json import MIB, StrictRoute, UnsupportedMediaType, read_body
 from treatment_service.discharges import service
 from treatment_service.discharges.formats import ndjson
@@ -71,7 +72,7 @@ async def _answer(
     latest: dict[str, Any] = {}
 
     async def look() -> bool | None:
-        async with database.transaction() as session:
+        async with database.transaction(Scope.of(caller)) as session:
             found = await service.answers(session, caller, [discharge_id])
         if discharge_id not in found:
             raise NotFound
@@ -103,7 +104,7 @@ async def record_discharge(
     `part_above_total`, `date_in_future`, `nothing_to_settle`, `version_not_first`, `bill_already_recorded`.
     """
     state = request.app.state
-    async with state.database.transaction() as session:
+    async with state.database.transaction(Scope.of(caller)) as session:
         replay = await once.claim(session, caller)
         if replay is None:
             (outcome,) = await service.record_bills(session, caller, state.keyring, [bill])
@@ -150,27 +151,31 @@ async def record_batch(
     state = request.app.state
     bills = await ndjson.read(raw, caller)
     once = Once(request.url.path, key, state.keyring.fingerprint(raw))
-    async with state.database.transaction() as session:
+    async with state.database.transaction(Scope.of(caller)) as session:
         replay = await once.claim(session, caller)
         if replay is None:
             outcomes = await ndjson.record(session, caller, state.keyring, bills)
             await once.keep(session, caller, 200, lines=outcomes)
         else:
             outcomes = replay.ids["lines"]
-    async with state.database.transaction() as session:
+    async with state.database.transaction(Scope.of(caller)) as session:
         body = await ndjson.answer(session, caller, outcomes)
     headers = {"Idempotency-Replayed": "true"} if replay is not None else {}
     return Response(body, 200, headers=headers, media_type="application/x-ndjson")
 
 
 @router.get("/changes", response_model=DischargeChangePage, summary="本机构结算单的变动")
-async def list_changes(session: Session, page: Paging, caller: Hospital) -> Any:
+async def list_changes(request: Request, page: Paging, caller: Hospital) -> Any:
     """Every change of state, version or settlement of the hospital's bills, in the order of their commits.
 
     Keep `next_cursor` and ask again: it is given even when nothing is new.
     """
+    database: Database = request.app.state.database
     after = page.after[0] if page.after else 0
-    rows = await service.changes(session, caller, after, page.limit)
+    # All hospitals' changes stand in one order: placing them is the service's own work, over before this one's is read.
+    await service.place_changes(database)
+    async with database.transaction(Scope.of(caller)) as session:
+        rows = await service.changes(session, caller, after, page.limit)
     last = rows[-1].position if rows else after
     return {
         "items": [DischargeChangeRead.model_validate(row) for row in rows],
@@ -218,7 +223,7 @@ async def correct_discharge(
 ) -> Response:
     """The whole bill again as its next version. `version_conflict` for another version, `bill_voided` after a void."""
     state = request.app.state
-    async with state.database.transaction() as session:
+    async with state.database.transaction(Scope.of(caller)) as session:
         replay = await once.claim(session, caller)
         if replay is None:
             done = await service.correct(
@@ -234,6 +239,6 @@ async def correct_discharge(
 @router.post("/{discharge_id}/void", response_model=DischargeAnswer, summary="作废结算单")
 async def void_discharge(discharge_id: UUID, request: Request, reason: DischargeVoid, caller: Hospital) -> Response:
     """Withdraw a bill. Again: 200, the same."""
-    async with request.app.state.database.transaction() as session:
+    async with request.app.state.database.transaction(Scope.of(caller)) as session:
         await service.void(session, caller, discharge_id, reason.reason)
     return await _answer(request, caller, discharge_id, 200)

@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, func, or_, select, text, true, tuple_
+from sqlalchemy import and_, func, or_, select, text, true, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -40,7 +40,8 @@ class Discharges:
         added: set[UUID] = set()
         for start in range(0, len(bills), CHUNK):
             put = insert(Discharge).values(list(bills[start : start + CHUNK]))
-            put = put.on_conflict_do_nothing(index_elements=["institution_code", "bill_no"])
+            # Whichever key meets it first: the id is made of the natural key, so both say the same.
+            put = put.on_conflict_do_nothing()
             added |= set(await self.session.scalars(put.returning(Discharge.discharge_id)))
         new = [version for version in versions if version["discharge_id"] in added]
         for start in range(0, len(new), CHUNK):
@@ -169,6 +170,16 @@ class Discharges:
             ).bindparams(portion=PORTION)
         )
         return len(placed.all())
+
+    async def raise_positions(self, floor: int) -> None:
+        """Let changes be numbered from here on: a hospital's cursor may stand beyond what a backup holds.
+
+        The last change is told once more, under the new number.
+        """
+        last = select(func.max(DischargeChange.position)).scalar_subquery()
+        await self.session.execute(
+            update(DischargeChange).where(DischargeChange.position == last).values(position=floor)
+        )
 
     def note_change(self, bill: Discharge | dict[str, Any], state: str, settlement_id: UUID | None = None) -> None:
         """Let the hospital learn of a change by polling."""

@@ -1,12 +1,23 @@
 """What can't be true of a bill, whoever sends it. Pure: no clock, no database."""
 
 from datetime import date, timedelta
+from uuid import UUID, uuid5
 
 from shared.kit.fields import FieldError
 from treatment_service.discharges.schemas import DischargeBill
 
+BILLS = UUID("7b1f6d0e-5b8f-5c57-9a2e-45022301001a")
+"""The name space of `discharge_id_of`. Never changed: every discharge id rests on it."""
 LONGEST_STAY = timedelta(days=3 * 366)
 """A longer stay is a slip of the pen: nothing in the notice knows one."""
+
+
+def discharge_id_of(institution_code: str, bill_no: str) -> UUID:
+    """The id of a bill by its natural key, for ever: recorded again after a restore it is the same discharge elsewhere.
+
+    Under another id it would be settled, and paid, a second time.
+    """
+    return uuid5(BILLS, f"{institution_code}\n{bill_no}")
 
 
 def impossible(bill: DischargeBill, today: date) -> list[FieldError]:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -16,6 +16,7 @@ from shared.kit.caller import Caller
 from shared.kit.database import Database
 from shared.kit.outbox import say
 from shared.kit.problems import FieldError, Invalid, NotFound, Problem
+from shared.kit.scope import SERVICE
 from shared.kit.sealing import Keyring, plain_name
 from treatment_service.discharges import rules
 from treatment_service.discharges.models import BillSettlement, BillVersion, Discharge, DischargeChange
@@ -124,10 +125,12 @@ async def record_bills(
     outcomes: list[Recorded | Problem | None] = [
         _refusal(bill, institutions, caller, first=bill.version == 1 or bill.natural_key in later) for bill in bills
     ]
-    drafts = []
+    drafts, drafted = [], set()
     for place, bill in enumerate(bills):
-        if outcomes[place] is None and bill.version == 1:
-            drafts.append((place, Sealed.of(bill, keyring), uuid4()))
+        # A second line with the same number is held against the first one, like one that comes later.
+        if outcomes[place] is None and bill.version == 1 and bill.natural_key not in drafted:
+            drafted.add(bill.natural_key)
+            drafts.append((place, Sealed.of(bill, keyring), rules.discharge_id_of(bill.institution_code, bill.bill_no)))
         if place % BREATH == 0:
             await asyncio.sleep(0)
     # In one order, whatever the order of the lines: two batches with the same bills must not wait for each other.
@@ -381,9 +384,7 @@ async def page(
 
 async def changes(session: AsyncSession, caller: Caller, after: int, limit: int) -> list[DischargeChange]:
     """What changed with a hospital's own bills, in the order of the commits. Looking is audited."""
-    discharges = Discharges(session)
-    await discharges.place_changes()
-    rows = await discharges.changes(caller.institution_code or "", after, limit)
+    rows = await Discharges(session).changes(caller.institution_code or "", after, limit)
     if rows:
         seen = {"after": after, "discharges": sorted({str(row.discharge_id) for row in rows})}
         record(session, caller, "read_changes", "discharge", "*", seen)
@@ -391,8 +392,8 @@ async def changes(session: AsyncSession, caller: Caller, after: int, limit: int)
 
 
 async def place_changes(database: Database) -> None:
-    """By the clock: changes that no hospital has asked for get their positions too, a portion at a time."""
+    """Give committed changes their positions, a portion at a time: before a hospital asks, and by the clock."""
     while True:
-        async with database.transaction() as session:
+        async with database.transaction(SERVICE) as session:
             if await Discharges(session).place_changes() < PORTION:
                 return
