@@ -1,10 +1,10 @@
 """One database a service, one transaction a request, and the only place that commits."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -72,6 +72,15 @@ def connect_engine(url: str, *, pool: int = 8, application: str = "three-batches
     )
 
 
+class Said(NamedTuple):
+    """One committed row of the outbox: its number there, and what is published of it."""
+
+    seq: int
+    event_id: UUID
+    subject: str
+    payload: bytes
+
+
 def is_transient(error: BaseException) -> bool:
     """Whether trying again may help: the database or its connection was away, or two transactions collided."""
     if isinstance(error, OSError | TimeoutError | PoolTimeout | InterfaceError | OperationalError):
@@ -97,12 +106,16 @@ def _work_in_scope(session: SyncSession, transaction: SessionTransaction, connec
 
 
 class Database:
-    """A service's database. ``said`` is called after each commit that put an event into the outbox."""
+    """A service's database.
+
+    ``said`` is called after each commit that put events into the outbox, with its rows in their order; without rows it
+    only says that there is something to look for.
+    """
 
     def __init__(self, url: str, *, pool: int = 8, application: str = "three-batches") -> None:
         self.url, self.application = url, application
         self.engine = connect_engine(url, pool=pool, application=application)
-        self.said: Callable[[], None] = lambda: None
+        self.said: Callable[[Sequence[Said]], None] = nobody_publishes
 
     @asynccontextmanager
     async def transaction(self, scope: Scope) -> AsyncIterator[AsyncSession]:
@@ -121,7 +134,7 @@ class Database:
                 for call in session.info.get("at_end", ()):
                     call()
             if session.info.get("said"):
-                self.said()
+                self.said(())
             for call in session.info.get("after_commit", ()):
                 call()
 
@@ -133,6 +146,10 @@ class Database:
     async def close(self) -> None:
         """Give the connections back."""
         await self.engine.dispose()
+
+
+def nobody_publishes(_: Sequence[Said]) -> None:
+    """No relay runs in this process: another one's finds the rows by itself."""
 
 
 @asynccontextmanager

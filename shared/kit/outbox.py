@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.kit.bus import Bus, BusAway
 from shared.kit.database import Database, OutboxRow, StreamRow, is_transient
+from shared.kit.database import Said as Said
 from shared.kit.events import Envelope, Event
 from shared.kit.log import log
 from shared.kit.scope import SERVICE
@@ -42,7 +43,7 @@ class Relay:
         self.woken = asyncio.Event()
         # Set when the broker turns out to have forgotten the stream; the reconciliation clears it.
         self.forgotten = asyncio.Event()
-        database.said = self.woken.set
+        database.said = lambda _: self.woken.set()
 
     async def run(self) -> None:
         """Publish for ever; trouble with broker or database only delays."""

@@ -11,7 +11,6 @@ import os
 import time
 import unicodedata
 from datetime import datetime
-from hashlib import sha256
 from pathlib import Path
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -110,7 +109,7 @@ class Keyring:
 
     def digest(self, text: str) -> str:
         """The same text always gives the same 64 hexadecimal digits; the text can't be had back from them."""
-        return hmac.new(self._keys.digest, text.encode(), sha256).hexdigest()
+        return hmac.digest(self._keys.digest, text.encode(), "sha256").hex()
 
     def name_digest(self, name: str) -> str:
         """A digest under which two spellings of one name meet: NFKC, without spaces and the middle dot."""
@@ -118,11 +117,11 @@ class Keyring:
 
     def fingerprint(self, data: bytes) -> bytes:
         """A keyed hash of a body, to know it again."""
-        return hmac.new(self._keys.digest, b"body:" + data, sha256).digest()
+        return hmac.digest(self._keys.digest, b"body:" + data, "sha256")
 
     def sign(self, data: bytes) -> bytes:
         """A signature under a key of its own, for cursors."""
-        return hmac.new(self._keys.sign, data, sha256).digest()[:16]
+        return hmac.digest(self._keys.sign, data, "sha256")[:16]
 
 
 def plain_name(name: str) -> str:
