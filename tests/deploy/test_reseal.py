@@ -13,6 +13,7 @@ from deploy.reseal import PLACES, WAITING, count, reseal, used
 from deploy.settings import Urls
 from shared.kit.sealing import Keyring
 from tests.conftest import Starter
+from tests.flow.marks import SEES_ALL
 
 KEYS = {name: base64.b64encode(os.urandom(32)).decode() for name in ("k1", "k2")}
 OLD = Keyring(json.dumps({"current": "k1", "keys": {"k1": KEYS["k1"]}}))
@@ -27,8 +28,7 @@ BILLS = next(place for place in PLACES if place.table == "bills")
 async def filled(starter: Starter, names: dict[UUID, str]) -> tuple[Urls, asyncpg.Connection]:
     """A database of safety-net with a bill for each name, and its owner."""
     urls = await starter.database("safety_net")
-    owner = await asyncpg.connect(urls.owner_url)
-    await owner.execute("select set_config('app.service', 'on', false)")
+    owner = await asyncpg.connect(urls.owner_url, server_settings=SEES_ALL)
     for discharge_id, sealed in names.items():
         await owner.execute(BILL, discharge_id, sealed)
     return urls, owner
@@ -44,8 +44,7 @@ async def test_who_changes_a_row_meanwhile_is_not_overwritten(starter: Starter) 
     names = {uuid4(): OLD.seal(f"名字{number}") for number in range(40)}
     urls, owner = await filled(starter, names)
     busy = sorted(names)[7]
-    other = await asyncpg.connect(urls.owner_url)
-    await other.execute("select set_config('app.service', 'on', false)")
+    other = await asyncpg.connect(urls.owner_url, server_settings=SEES_ALL)
     async with other.transaction():
         await other.execute(
             "update bills set facts = jsonb_build_object('sealed_name', $1::text) where discharge_id = $2",
