@@ -1,9 +1,9 @@
 """One database a service, one transaction a request, and the only place that commits."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -62,13 +62,26 @@ def connect_engine(url: str, *, pool: int = 8, application: str = "three-batches
     )
 
 
+class Said(NamedTuple):
+    """One committed row of the outbox: its number there, and what is published of it."""
+
+    seq: int
+    event_id: UUID
+    subject: str
+    payload: bytes
+
+
 class Database:
-    """A service's database. ``said`` is called after each commit that put an event into the outbox."""
+    """A service's database.
+
+    ``said`` is called after each commit that put events into the outbox, with its rows in their order; without rows it
+    only says that there is something to look for.
+    """
 
     def __init__(self, url: str, *, pool: int = 8, application: str = "three-batches") -> None:
         self.url, self.application = url, application
         self.engine = connect_engine(url, pool=pool, application=application)
-        self.said: Callable[[], None] = lambda: None
+        self.said: Callable[[Sequence[Said]], None] = nobody_publishes
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -80,8 +93,9 @@ class Database:
             finally:
                 for call in session.info.get("at_end", ()):
                     call()
-            if session.info.get("said"):
-                self.said()
+            # What was said under a savepoint that was rolled back is no longer the session's.
+            if said := [row for row in session.info.get("said", ()) if row in session]:
+                self.said([Said(row.seq, row.event_id, row.subject, row.payload) for row in said])
             for call in session.info.get("after_commit", ()):
                 call()
 
@@ -93,6 +107,10 @@ class Database:
     async def close(self) -> None:
         """Give the connections back."""
         await self.engine.dispose()
+
+
+def nobody_publishes(_: Sequence[Said]) -> None:
+    """No relay runs in this process: another one's finds the rows by itself."""
 
 
 def after_commit(session: AsyncSession, call: Callable[[], None]) -> None:
