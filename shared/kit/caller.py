@@ -7,7 +7,7 @@ import time
 import unicodedata
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import unquote_to_bytes
 
 import httpx
@@ -19,7 +19,7 @@ from shared.kit.outside import ALGORITHMS, OutsideIssuer
 from shared.kit.problems import Problem, RoleNotAllowed, TemporarilyUnavailable, Unauthenticated
 
 AUDIENCE = "three-batches"
-ROLES = (
+Role = Literal[
     "hospital",
     "township_centre",
     "family_doctor",
@@ -39,7 +39,8 @@ ROLES = (
     "inspection_office",
     "auditor",
     "administrator",
-)
+]
+ROLES: tuple[str, ...] = get_args(Role)
 KEYS_SECONDS = 300.0
 RETRY_SECONDS = 2.0
 CACHE_SECONDS = 60.0
@@ -96,7 +97,7 @@ class IssuerKeys:
     def __init__(self, jwks_url: str, discovery_url: str = "", issuer: str = "") -> None:
         self.jwks_url, self.discovery_url, self.issuer = jwks_url, discovery_url, issuer
         self._keys: dict[str, jwt.PyJWK] = {}
-        self._fetched = self._tried = -KEYS_SECONDS
+        self._fetched = self._tried = self._missed = -KEYS_SECONDS
         self._fetching = asyncio.Lock()
         self._refreshing: asyncio.Task[None] | None = None
 
@@ -108,8 +109,8 @@ class IssuerKeys:
     async def key(self, key_id: str) -> jwt.PyJWK:
         """The key of this id. Raises `Unauthenticated`, or `TemporarilyUnavailable` when no key can be had."""
         if key_id not in self._keys:
-            await self._fetch()
-        elif time.monotonic() - self._fetched > KEYS_SECONDS and not self._fetching.locked():
+            await self._fetch_missed(key_id)
+        elif self._old() and not self._fetching.locked():
             # Known keys are looked up anew beside the requests: a slow issuer must not make them wait.
             self._refreshing = asyncio.create_task(self._fetch())
         if key_id not in self._keys:
@@ -118,19 +119,32 @@ class IssuerKeys:
             raise Unauthenticated("访问令牌无效。")
         return self._keys[key_id]
 
+    def _old(self) -> bool:
+        """Whether it is time to ask the issuer again."""
+        now = time.monotonic()
+        return now - self._fetched > KEYS_SECONDS and now - self._tried > RETRY_SECONDS
+
+    async def _fetch_missed(self, key_id: str) -> None:
+        """Look for a key we don't have, at most once in two seconds: made-up key ids must not flood the issuer."""
+        async with self._fetching:
+            if key_id not in self._keys and time.monotonic() - self._missed >= RETRY_SECONDS:
+                self._missed = time.monotonic()
+                await self._ask()
+
     async def _fetch(self) -> None:
         async with self._fetching:
-            if time.monotonic() - self._tried < RETRY_SECONDS:
-                return
-            self._tried = time.monotonic()
-            try:
-                async with httpx.AsyncClient(timeout=3, trust_env=False) as client:
-                    url = self.jwks_url or await self._discovered(client)
-                    answer = (await client.get(url)).raise_for_status().json()
-                self.learn(answer)
-            except UNFETCHED as error:
-                # The keys we have stay good: tokens go on being verified while the issuer is away.
-                log("warning", "keys_not_fetched", error_type=type(error).__name__)
+            await self._ask()
+
+    async def _ask(self) -> None:
+        self._tried = time.monotonic()
+        try:
+            async with httpx.AsyncClient(timeout=3, trust_env=False) as client:
+                url = self.jwks_url or await self._discovered(client)
+                answer = (await client.get(url)).raise_for_status().json()
+            self.learn(answer)
+        except UNFETCHED as error:
+            # The keys we have stay good: tokens go on being verified while the issuer is away.
+            log("warning", "keys_not_fetched", error_type=type(error).__name__)
 
     async def _discovered(self, client: httpx.AsyncClient) -> str:
         said = (await client.get(self.discovery_url)).raise_for_status().json()

@@ -10,8 +10,6 @@ from fastapi import FastAPI
 from contract_service.accounts import rules
 from contract_service.accounts.models import Client as ClientRow
 from contract_service.accounts.models import User
-from contract_service.administration.schemas import Role
-from shared.kit.caller import ROLES
 from tests.clients import Client, problem
 from tests.services.contract.registry import INSTITUTIONS, AsRole, an_institution, said, written_down
 from tests.services.contract.staff import CLIENTS, NEW_PASSWORD, TOKEN, USERS, Person, a_user, hired
@@ -23,10 +21,6 @@ async def an_own_institution(bureau: Client) -> str:
     body = an_institution()
     assert (await bureau.create(INSTITUTIONS, body)).status_code == 201
     return str(body["institution_code"])
-
-
-def test_an_administrator_may_give_every_role() -> None:
-    assert set(Role.__args__) == set(ROLES)  # type: ignore[attr-defined]
 
 
 async def test_a_new_account_has_a_first_password_shown_once(contract: FastAPI, administrator: Client) -> None:
