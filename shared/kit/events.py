@@ -83,7 +83,7 @@ def enveloped(event_id: UUID, subject: str, time: datetime, said_for: str, data:
 
 
 class Heard(NamedTuple):
-    """One event of a batch: what its envelope says, its data read into the shape of its class, and that data as said."""
+    """One event of a batch: what its envelope says, its data in the shape of its class, and that data as said."""
 
     event_id: UUID
     request_id: str
@@ -127,7 +127,7 @@ def _shape(model: type[BaseModel], unread: Collection[str] = ()) -> type[msgspec
         for bound in field.metadata:
             if isinstance(bound, Gt | Ge):
                 low = {"gt": bound.gt} if isinstance(bound, Gt) else {"ge": bound.ge}
-                kind = Annotated[kind, msgspec.Meta(**low)]  # type: ignore[arg-type]
+                kind = Annotated[kind, msgspec.Meta(**low)]
             else:
                 raise TypeError(f"{model.__name__}.{name} has a bound no struct has: {bound!r}")
         fields.append((name, kind))

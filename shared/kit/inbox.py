@@ -142,12 +142,11 @@ class Inbox:
 
     async def take(self, messages: list[Msg]) -> None:
         """Act on a batch: together what can be heard together, the rest one by one."""
-        rest, several = [], dict[str, list[Msg]]()
+        several, rest = dict[str, list[Msg]](), list[Msg]()
         for message in messages:
             consumer = self.consumers.get(message.subject)
-            (rest if consumer is None or consumer.many is None else several.setdefault(message.subject, [])).append(
-                message
-            )
+            together = consumer is not None and consumer.many is not None
+            (several.setdefault(message.subject, []) if together else rest).append(message)
         left = []
         for subject, those in several.items():
             left += await self._take_together(self.consumers[subject], those)
@@ -172,8 +171,8 @@ class Inbox:
         try:
             done = await self._hear(consumer.many, consumer.event.subject, events)
         except Exception as error:
-            kind = {"subject": self.stream, "count": len(messages), "error_type": type(error).__name__}
-            log("warning", "batch_taken_singly", **kind)
+            kind = type(error).__name__
+            log("warning", "batch_taken_singly", subject=self.stream, count=len(messages), error_type=kind)
             return messages
         if done.said:
             self.database.said(done.said)

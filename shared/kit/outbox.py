@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Sequence
+from datetime import timedelta
 
 from sqlalchemy import BigInteger, all_, bindparam, func, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
@@ -190,10 +191,9 @@ class Relay:
             if not await session.scalar(text("select pg_try_advisory_xact_lock(:lock)"), {"lock": RELAY_LOCK}):
                 return 0
             in_hand = bindparam("in_hand", sorted(self._in_hand), ARRAY(BigInteger))
-            waiting = (
-                select(OutboxRow.seq, OutboxRow.event_id, OutboxRow.subject, OutboxRow.payload)
-                .where(OutboxRow.published_at.is_(None), OutboxRow.seq != all_(in_hand))
-                .where(OutboxRow.said_at <= func.clock_timestamp() - func.make_interval(0, 0, 0, 0, 0, 0, older_seconds))
+            before = func.clock_timestamp() - timedelta(seconds=older_seconds)
+            waiting = select(OutboxRow.seq, OutboxRow.event_id, OutboxRow.subject, OutboxRow.payload).where(
+                OutboxRow.published_at.is_(None), OutboxRow.said_at <= before, OutboxRow.seq != all_(in_hand)
             )
             rows = (await session.execute(waiting.order_by(OutboxRow.seq).limit(BATCH))).all()
             if rows:
