@@ -128,7 +128,11 @@ class Inbox:
                         log("error", "inbox_failed", subject=self.stream, error_type=type(error).__name__)
                 await asyncio.sleep(0.3)
         finally:
-            await self._direct.close()
+            await self.close()
+
+    async def close(self) -> None:
+        """Give up the connection of its own; hearing more opens another."""
+        await self._direct.close()
 
     async def _listen(self, pull: Pull) -> None:
         while True:

@@ -98,11 +98,12 @@ def _first(heard: Heard, held: registry.Held, law: Law, moment: datetime) -> Fir
         return FirstBill({**row, "kind": "bill", "due_at": moment + A_MOMENT})
     people = held.candidates(facts.identity_digest, facts.name_digest)
     institution = held.institutions.get(facts.institution_code)
-    if (institution is None or (facts.identity_digest and not people)) and law.wait:
-        until = moment + law.wait
+    unknown = institution is None or (facts.identity_digest and not people)
+    until = moment + law.wait if unknown else None
+    if until is not None and moment < until:
         return FirstBill({**row, "wait_until": until, "kind": "wait", "due_at": until})
     if settlements.asks_limited_fund(facts, people, institution, law.shelf):
-        return FirstBill({**row, "kind": "bill", "due_at": moment})
+        return FirstBill({**row, "wait_until": until, "kind": "bill", "due_at": moment})
     inputs = settlements.inputs_without_fund(facts, people, institution)
     outcome = inputs.settle(law.shelf)
     township_code = held.township_of(facts.identity_digest, outcome.resident_id)
