@@ -28,6 +28,13 @@ from shared.kit.problems import is_transient
 
 BATCH = 100
 MAX_FAILURES = 6
+SETTINGS = {
+    "app.service": "on",
+    # Everything here is looked up by its key. Planning each time would cost more than the work, and a plan made while
+    # a table was empty would read it whole for as long as nobody has counted its rows.
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+}
 FRESH = (
     "insert into inbox (event_id, subject) select event_id, $2 from unnest($1::uuid[]) as event_id"
     " on conflict do nothing returning event_id"
@@ -107,7 +114,7 @@ class Inbox:
         self.consumers = {consumer.event.subject: consumer for consumer in consumers}
         # How often each message failed by itself. The broker's own count also counts what a lost database gave back.
         self._failures: Counter[int] = Counter()
-        self._direct = Direct(database.url, application=database.application, settings={"app.service": "on"})
+        self._direct = Direct(database.url, application=database.application, settings=SETTINGS)
 
     async def run(self) -> None:
         """Listen for ever; a lost broker, stream or subscription is made anew."""

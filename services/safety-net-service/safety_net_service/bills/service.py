@@ -1,6 +1,8 @@
 """The use cases of a bill: hear of it, let it wait for its patient, have it judged, look again when a fact changes.
 
-All work on one discharge is done under the lock of its bill's row. Who hears of a resident or an institution touches no
+All work on one discharge is done under the lock of its bill's row. A bill nothing was heard of has no row: it is judged
+first, and its row made last, together with all that follows from it; if somebody made the row meanwhile, nothing of
+this is written and the bill is taken up again, now under the lock. Who hears of a resident or an institution touches no
 bill: it leaves a `Look` behind, and the clock finds the bills and judges them, one a transaction. So nothing waits in
 a circle:
 
