@@ -73,12 +73,10 @@ def inherited(environment: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
-def ready_url(child: Child) -> str:
-    """Where a process of ours says that it is ready."""
+def address_of(child: Child) -> tuple[str, int]:
+    """Where a process of ours can be reached from here."""
     host = child.argv[child.argv.index("--host") + 1]
-    port = child.argv[child.argv.index("--port") + 1]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}/readyz"
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), int(child.argv[child.argv.index("--port") + 1])
 
 
 def _brought_or(environment: Mapping[str, str], name: str, file: Path) -> dict[str, str]:

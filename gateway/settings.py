@@ -21,6 +21,8 @@ class GatewaySettings(OutsideSettings):
     token_issuer: str = Field(default="three-batches", validation_alias=AliasChoices("TOKEN_ISSUER", "token_issuer"))
     # Requests under way to one service at a time; a service that hangs takes no more than these.
     upstream_limit: int = Field(default=256, gt=0)
+    # Of these, how many one client may take, or one address of those without a token: the others need theirs.
+    client_limit: int = Field(default=64, gt=0)
     connect_seconds: float = Field(default=2.0, gt=0)
     # A hospital may wait 30 s for its settlement (`Prefer: wait=30`), and the settlement must still be written.
     answer_seconds: float = Field(default=40.0, gt=0)

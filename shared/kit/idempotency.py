@@ -12,9 +12,10 @@ import json
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+import msgspec
 from fastapi import Depends, Header, Request
-from sqlalchemy import delete, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Text, cast, delete, literal, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -22,6 +23,7 @@ from shared.kit.audit import record
 from shared.kit.caller import Caller
 from shared.kit.database import Database, IdempotencyRow, at_end
 from shared.kit.problems import Problem
+from shared.kit.scope import SERVICE
 from shared.kit.sealing import Keyring
 
 WAIT_SECONDS = 10.0
@@ -98,7 +100,8 @@ class Once:
 
     async def keep(self, session: AsyncSession, caller: Caller, status: int, **ids: Any) -> None:
         """Remember what this key created."""
-        await session.execute(update(IdempotencyRow).where(*self._mine(caller)).values(status=status, ids=ids))
+        written = cast(literal(msgspec.json.encode(ids).decode(), Text), JSONB)
+        await session.execute(update(IdempotencyRow).where(*self._mine(caller)).values(status=status, ids=written))
 
     def _mine(self, caller: Caller) -> tuple[Any, ...]:
         return (
@@ -148,9 +151,18 @@ async def _take_turn(session: AsyncSession, key: tuple[str, str, str]) -> float:
     return deadline - loop.time()
 
 
+def in_hand(subject: str, path: str, key: str) -> bool:
+    """Whether a request with this key is being judged in this process, or waits to be."""
+    return (subject, path, key) in _turns
+
+
 def content_text(content: Any) -> bytes:
     """Parsed content as bytes: spacing and the order of keys don't count."""
-    return json.dumps(content, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    try:
+        return msgspec.json.encode(content, order="sorted")
+    except UnicodeEncodeError:
+        # Half a surrogate pair, in a query.
+        return json.dumps(content, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def content_hash(content: Any) -> bytes:
@@ -185,6 +197,6 @@ OnceKey = Annotated[Once, Depends(_once)]
 
 async def forget_old_keys(database: Database) -> None:
     """Drop keys older than 30 days. The natural keys beside them are kept for ever."""
-    async with database.transaction() as session:
+    async with database.transaction(SERVICE) as session:
         too_old = text(f"now() - interval '{KEEP_DAYS} days'")
         await session.execute(delete(IdempotencyRow).where(IdempotencyRow.kept_at < too_old))

@@ -18,12 +18,12 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.kit.bus import Bus, BusAway
-from shared.kit.database import Database, OutboxRow, StreamRow, nobody_publishes
+from shared.kit.database import Database, OutboxRow, StreamRow, is_transient, nobody_publishes
 from shared.kit.database import Said as Said
 from shared.kit.direct import Direct
 from shared.kit.events import Envelope, Event
 from shared.kit.log import log
-from shared.kit.problems import is_transient
+from shared.kit.scope import SERVICE
 
 BATCH = 100
 MOST_IN_HAND = 10_000
@@ -123,7 +123,7 @@ class Relay:
     async def check_stream(self) -> None:
         """Make the stream if it is not there, and notice when it is another one than we knew."""
         created = await self.bus.ensure_stream(self.stream)
-        async with self.database.transaction() as session:
+        async with self.database.transaction(SERVICE) as session:
             known = await session.get(StreamRow, self.stream)
             if known is not None and known.created != created:
                 log("warning", "stream_was_forgotten", subject=self.stream)
@@ -187,7 +187,7 @@ class Relay:
 
     async def _publish_left(self, older_seconds: float) -> int:
         """Publish up to a hundred rows that nobody seems to have in hand; how many. One relay a service looks."""
-        async with self.database.transaction() as session:
+        async with self.database.transaction(SERVICE) as session:
             if not await session.scalar(text("select pg_try_advisory_xact_lock(:lock)"), {"lock": RELAY_LOCK}):
                 return 0
             in_hand = bindparam("in_hand", sorted(self._in_hand), ARRAY(BigInteger))

@@ -9,7 +9,6 @@ import hmac
 import json
 import os
 import unicodedata
-from hashlib import sha256
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -46,7 +45,7 @@ class Keyring:
 
     def digest(self, text: str) -> str:
         """The same text always gives the same 64 hexadecimal digits; the text can't be had back from them."""
-        return hmac.new(self._digest, text.encode(), sha256).hexdigest()
+        return hmac.digest(self._digest, text.encode(), "sha256").hex()
 
     def name_digest(self, name: str) -> str:
         """A digest under which two spellings of one name meet: NFKC, without spaces and the middle dot."""
@@ -54,11 +53,11 @@ class Keyring:
 
     def fingerprint(self, data: bytes) -> bytes:
         """A keyed hash of a body, to know it again."""
-        return hmac.new(self._digest, b"body:" + data, sha256).digest()
+        return hmac.digest(self._digest, b"body:" + data, "sha256")
 
     def sign(self, data: bytes) -> bytes:
         """A signature under a key of its own, for cursors."""
-        return hmac.new(self._sign, data, sha256).digest()[:16]
+        return hmac.digest(self._sign, data, "sha256")[:16]
 
 
 def plain_name(name: str) -> str:

@@ -9,9 +9,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
-import msgspec
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import select, text
 
 from shared.kit.bus import Bus
 from shared.kit.database import DeadLetterRow, InboxRow, OutboxRow, Said
@@ -19,6 +18,7 @@ from shared.kit.direct import Direct
 from shared.kit.events import Envelope, Heard, Reader
 from shared.kit.inbox import Consumer, Done, Many
 from shared.kit.outbox import BATCH, Relay, say
+from shared.kit.scope import SERVICE
 from shared.kit.worker import Wiring, Worker
 from tests.conftest import Starter
 from tests.kit.test_event_channel import Channel, Rang, eventually
@@ -60,7 +60,7 @@ class ManyChannel(Channel):
 
     async def heard(self) -> list[tuple[int, str]]:
         """What stands as heard, in the order of its numbers."""
-        async with self.ear_base.transaction() as session:
+        async with self.ear_base.transaction(SERVICE) as session:
             return [(row[0], row[1]) for row in await session.execute(text("select * from heard order by 1, 2"))]
 
     async def has_heard(self, *numbers: int) -> bool:
@@ -126,7 +126,7 @@ async def test_a_batch_that_comes_again_changes_nothing(channel: ManyChannel) ->
     async with channel.running():
         await channel.ring(*range(20))
         await eventually(lambda: channel.has_heard(*range(20)), 60)
-        async with channel.bell_base.transaction() as session:
+        async with channel.bell_base.transaction(SERVICE) as session:
             payloads = list(await session.scalars(select(OutboxRow.payload).order_by(OutboxRow.seq)))
         await channel.bell_bus.publish([(Rang.subject, payload, str(uuid4())) for payload in payloads])
         await channel.ring(20)
@@ -209,70 +209,10 @@ async def test_a_deleted_stream_is_made_anew_for_batches_too(
         await eventually(lambda: channel.has_heard(*range(210)), 60)
 
 
-async def test_a_batch_with_a_repeated_id_is_published_one_by_one(channel: ManyChannel) -> None:
-    bus = channel.bell_bus
-    await bus.ensure_stream("BELLS")
-    messages = [(Rang.subject, Envelope.around(Rang(number=n)).to_bytes(), str(uuid4())) for n in range(20)]
-    await bus.publish(messages[:10])
-    assert await _stored(bus) == 10
-    await bus.publish(messages[5:])  # five of them once more
-    assert await _stored(bus) == 20
-    await bus.publish([*messages[:3], *messages[:3], *messages[:3]])
-    assert await _stored(bus) == 20
-
-
-async def test_a_batch_reaches_the_broker_whole(channel: ManyChannel, monkeypatch: pytest.MonkeyPatch) -> None:
-    bus = channel.bell_bus
-    await bus.ensure_stream("BELLS")
-    singly: list[int] = []
-    each = Bus._publish_each
-
-    async def counted(self: Bus, messages: Any) -> None:
-        singly.append(len(messages))
-        await each(self, messages)
-
-    monkeypatch.setattr(Bus, "_publish_each", counted)
-    messages = [(Rang.subject, b"{}", str(uuid4())) for _ in range(250)]
-    await bus.publish(messages)
-    assert (await _stored(bus), singly) == (250, [])
-    await bus.publish([(Rang.subject, b"{}", str(uuid4())) for _ in range(3)])
-    assert (await _stored(bus), singly) == (253, [3])
-
-
 async def _stored(bus: Bus) -> int:
     info = await bus.stream_info("BELLS")
     assert info is not None
     return info.state.messages
-
-
-async def test_a_broker_that_takes_no_batches_is_served_singly_and_said_so_once(
-    channel: ManyChannel, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """An older server passes over what it does not know in a stream's settings."""
-    bus = channel.bell_bus
-    js = await bus.jetstream()
-    add, update = js.add_stream, js.update_stream
-    for name, call in (("add_stream", add), ("update_stream", update)):
-
-        async def older(config: Any, call: Any = call) -> Any:
-            return await call(config.evolve(allow_atomic=None))
-
-        monkeypatch.setattr(js, name, older)
-    for _ in range(3):
-        await bus.ensure_stream("BELLS")
-        await bus.publish([(Rang.subject, b"{}", str(uuid4())) for _ in range(20)])
-    assert await _stored(bus) == 60
-    assert capsys.readouterr().err.count("broker_takes_no_batches") == 1
-
-
-async def test_a_stream_made_by_an_older_version_gets_the_settings_of_this_one(channel: ManyChannel) -> None:
-    js = await channel.bell_bus.jetstream()
-    await js.add_stream(name="BELLS", subjects=["bells.>"], duplicate_window=600, max_age=86400)
-    created = await channel.bell_bus.ensure_stream("BELLS")
-    info = await channel.bell_bus.stream_info("BELLS")
-    assert info is not None
-    assert (info.config.allow_atomic, info.config.duplicate_window, info.config.max_age) == (True, 120, 14 * 86400)
-    assert await channel.bell_bus.ensure_stream("BELLS") == created
 
 
 async def test_a_bulk_lets_single_events_go_before_it(channel: ManyChannel) -> None:
@@ -315,7 +255,7 @@ async def test_a_lost_mark_is_only_a_repeat(channel: ManyChannel) -> None:
     async with channel.running():
         await channel.ring(*range(20))
         await eventually(lambda: channel.has_heard(*range(20)), 60)
-    async with channel.bell_base.transaction() as session:
+    async with channel.bell_base.transaction(SERVICE) as session:
         await session.execute(text("update outbox set published_at = null"))
     async with channel.running():
         await eventually(lambda: _nothing_waits(channel), 60)
@@ -336,13 +276,13 @@ async def test_what_was_said_under_a_savepoint_that_failed_is_never_published(ch
 
     handed: list[Said] = []
     channel.bell_base.said = handed.extend
-    async with channel.bell_base.transaction() as session:
+    async with channel.bell_base.transaction(SERVICE) as session:
         say(session, Rang(number=0))
         with pytest.raises(ValueError, match="not after all"):
             await fails(session)
         say(session, Rang(number=2))
     assert [Envelope.from_bytes(said.payload).data["number"] for said in handed] == [0, 2]
-    async with channel.bell_base.transaction() as session:
+    async with channel.bell_base.transaction(SERVICE) as session:
         rows = (await session.execute(select(OutboxRow).order_by(OutboxRow.seq))).scalars().all()
     assert [(row.seq, row.event_id, row.subject, row.payload) for row in rows] == [tuple(said) for said in handed]
 
@@ -394,33 +334,3 @@ async def test_a_lost_broker_keeps_what_is_in_hand_and_in_order(starter: Starter
         js = await channel.bell_bus.jetstream()
         order = [json.loads((await js.get_msg("BELLS", seq)).data or b"")["data"]["number"] for seq in range(1, 41)]
     assert order == list(range(40))
-
-
-def test_a_reader_takes_what_we_say_and_leaves_everything_else() -> None:
-    reader = Reader(Rang)
-    said = Envelope.around(Rang(number=5))
-    heard = reader.read(said.to_bytes())
-    assert (heard.event_id, heard.request_id, heard.data.number, heard.raw) == (said.event_id, "-", 5, b'{"number":5}')
-    whole = json.loads(said.to_bytes())
-    for broken in (
-        {**whole, "data": {"number": "5"}},
-        {**whole, "data": {"number": 5, "colour": "red"}},
-        {**whole, "data": {}},
-        {**whole, "type": "bells.fell.v1"},
-        {**whole, "id": "5"},
-        {name: value for name, value in whole.items() if name != "data"},
-        [],
-    ):
-        with pytest.raises(msgspec.MsgspecError):
-            reader.read(json.dumps(broken).encode())
-
-
-async def test_marking_is_the_relays_own_business(channel: ManyChannel) -> None:
-    """Every published row is marked, in few statements, while the next ones are published."""
-    async with channel.running():
-        await asyncio.gather(*(channel.ring(number) for number in range(300)))
-        await eventually(lambda: _nothing_waits(channel), 60)
-        async with channel.bell_base.transaction() as session:
-            moments = await session.scalar(select(func.count(OutboxRow.published_at.distinct())))
-    assert moments is not None
-    assert moments > 0

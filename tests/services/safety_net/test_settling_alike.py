@@ -27,6 +27,7 @@ from shared.events.treatment import BillFacts, Diagnosis, Referral
 from shared.kit.database import AuditRow, OutboxRow
 from shared.kit.events import Envelope, Event
 from shared.kit.log import request_id
+from shared.kit.scope import SERVICE
 from tests.policies.cases import read_cases
 from tests.rules.drawn import doubtful_bills, doubtful_institutions, doubtful_people
 from tests.services.safety_net.hearing import Ears
@@ -132,7 +133,7 @@ class Told:
 
 async def everything(world: World, discharge_ids: set[UUID]) -> dict[UUID, dict[str, Any]]:
     """What the service knows and says of these bills, without what is each bill's own."""
-    async with world.state.database.transaction() as session:
+    async with world.state.database.transaction(SERVICE) as session:
         bills = await session.scalars(select(Bill).where(Bill.discharge_id.in_(discharge_ids)))
         found: dict[UUID, dict[str, Any]] = {
             bill.discharge_id: {
@@ -185,7 +186,7 @@ async def test_a_batch_settles_every_bill_as_it_would_be_settled_alone(
     assert len(told) >= at_least
     for each in told:
         events: list[Event] = [*each.residents, *([each.institution] if each.institution else [])]
-        async with world.state.database.transaction() as session:
+        async with world.state.database.transaction(SERVICE) as session:
             for event in events:
                 await world.hear_in(session, event)
     law = replace(world.state.law, wait=timedelta(seconds=wait_seconds))
@@ -202,7 +203,7 @@ async def test_a_batch_settles_every_bill_as_it_would_be_settled_alone(
         request_id.reset(token)
         await together.inbox.close()
     found = await everything(world, {bill.discharge_id for bill in (*bills, *twins)})
-    async with world.state.database.transaction() as session:
+    async with world.state.database.transaction(SERVICE) as session:
         # What became due is nothing to the tests after this one.
         await session.execute(delete(Look))
     outcomes = set()

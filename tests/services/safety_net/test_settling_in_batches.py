@@ -13,6 +13,7 @@ from safety_net_service.registry import service as registry
 from shared.kit.database import DeadLetterRow, InboxRow, OutboxRow
 from shared.kit.direct import Direct
 from shared.kit.events import Envelope
+from shared.kit.scope import SERVICE
 from tests.clients import Issuer
 from tests.services.safety_net.hearing import Ears, Letter
 from tests.services.safety_net.test_limited_fund import URAD
@@ -77,7 +78,8 @@ async def test_one_bill_that_cannot_be_judged_does_not_keep_its_batch(
     monkeypatch.setattr("shared.kit.inbox.MAX_FAILURES", 2)
     await ready(worlds)
     zero = ("total", "in_scope", "drugs", "catalogue_drugs", "basic_insurance", "medical_assistance")
-    bad = worlds[5].a_bill(**dict.fromkeys(zero, "0.00"))
+    nothing: dict[str, Any] = dict.fromkeys(zero, "0.00")
+    bad = worlds[5].a_bill(**nothing)
     letters = [Letter(each.a_bill()) for each in worlds]
     letters[5], letters[7] = Letter(bad), Letter(worlds[7].a_bill(), b"{}")
     await ears.take_letters(letters)
@@ -86,7 +88,7 @@ async def test_one_bill_that_cannot_be_judged_does_not_keep_its_batch(
     assert [letters[5].answers, letters[7].answers] == [["nak", "ack"]] * 2
     for place, each in enumerate(worlds):
         assert len(await each.settlements()) == (place not in (5, 7))
-    async with worlds[0].state.database.transaction() as session:
+    async with worlds[0].state.database.transaction(SERVICE) as session:
         assert await session.get(DeadLetterRow, letters[5].envelope.event_id) is not None
         assert await session.get(InboxRow, letters[5].envelope.event_id) is None
         assert await session.get(InboxRow, letters[6].envelope.event_id) is not None
@@ -115,7 +117,7 @@ async def test_what_a_batch_says_is_handed_to_the_relay_with_its_rows(
     await ready(worlds)
     monkeypatch.setattr(worlds[0].state.database, "said", handed.extend)
     await ears.take(*(each.a_bill() for each in worlds))
-    async with worlds[0].state.database.transaction() as session:
+    async with worlds[0].state.database.transaction(SERVICE) as session:
         for said in handed:
             row = await session.get(OutboxRow, said.seq)
             assert row is not None
@@ -127,7 +129,7 @@ async def test_what_a_batch_says_is_handed_to_the_relay_with_its_rows(
 async def test_a_fact_that_is_outwaited_puts_its_bills_off_and_no_others(ears: Ears, worlds: list[World]) -> None:
     """The clock is about to look for the bills of a changed identity: who is judged by it comes a moment later."""
     await ready(worlds)
-    async with worlds[0].state.database.transaction() as session:
+    async with worlds[0].state.database.transaction(SERVICE) as session:
         await registry.outwait_judges(session, "identity", worlds[0].digest())
         await ears.take(*(each.a_bill() for each in worlds))
         assert (await worlds[0].settlements(), await worlds[0].looks()) == ([], ["bill"])

@@ -1,6 +1,6 @@
 """The use cases: register an institution, change it, and learn that it has a client of its own."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from pydantic import ValidationError
@@ -133,6 +133,16 @@ def _next_revision(institution: Institution) -> None:
 def _keep_and_say(session: AsyncSession, institution: Institution, caller: Caller) -> None:
     state = _state(institution) | {"has_client": institution.has_client}
     Institutions(session).keep_state(institution, state, caller.subject)
+    _say(session, institution)
+
+
+async def say_again(session: AsyncSession, codes: Collection[str]) -> None:
+    """Say once more how these institutions are registered, to services that may know them otherwise."""
+    for institution in await Institutions(session).of_codes(codes):
+        _say(session, institution)
+
+
+def _say(session: AsyncSession, institution: Institution) -> None:
     say(
         session,
         InstitutionChanged(

@@ -1,5 +1,6 @@
 """The use cases: register a resident, change the record, find and read it within the caller's reach."""
 
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -185,6 +186,14 @@ async def _put(
     residents.keep_state(resident, _document(resident, identity), caller.subject)
     documents = (await residents.identities([resident]))[resident.resident_id]
     say(session, _said(keyring, resident, documents))
+
+
+async def say_again(session: AsyncSession, keyring: Keyring, resident_ids: Collection[UUID]) -> None:
+    """Say once more how these residents are registered, to services that may know them otherwise."""
+    residents = await Residents(session).of_ids(resident_ids)
+    documents = await Residents(session).identities(residents)
+    for resident in residents:
+        say(session, _said(keyring, resident, documents[resident.resident_id]))
 
 
 def _document(resident: Resident, identity: dict[str, str]) -> dict[str, Any]:

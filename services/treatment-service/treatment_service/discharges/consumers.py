@@ -38,7 +38,7 @@ def hear_settled_together(waits: Waits) -> Callable[[Direct, Sequence[Heard]], A
 
         def tell() -> None:
             for bill in fresh:
-                waits.wake(bill)
+                waits.tell(bill, first[bill].data)
 
         left = {heard.event_id for heard in events if first[heard.data.discharge_id] is not heard}
         return Done(after_commit=tell, left=left)
