@@ -4,6 +4,7 @@ One request is under way on a connection at a time. Of an answer only status and
 """
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -137,7 +138,7 @@ class Client:
 
 @dataclass
 class Load:
-    """What a load came to. ``latencies`` in seconds of answered requests; ``statuses`` counts every answer by status.
+    """What a load came to. ``latencies`` in seconds of answered requests, without end for refused and unsettled ones; ``statuses`` counts every answer by status.
 
     ``seconds`` is from the first request to the last answer, ``cpu_seconds`` what this process itself took meanwhile,
     ``unsettled`` how many answers lacked what was looked for in them.
@@ -173,9 +174,10 @@ class _Loading:
     def note(self, status: int, body: bytes, latency: float) -> None:
         self.load.statuses[status] += 1
         if status:
-            self.load.latencies.append(latency)
-            if self.needle and self.needle not in body:
-                self.load.unsettled += 1
+            lacking = status < 400 and self.needle not in body
+            self.load.unsettled += lacking
+            # Who was refused, or got less than he waited for, has not been served however soon he was told.
+            self.load.latencies.append(math.inf if lacking or status >= 400 else latency)
 
     async def ended(self, seconds: float) -> None:
         """Wait for the last answer; what has not come after so long never will, and is lost."""
