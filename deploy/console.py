@@ -4,8 +4,10 @@ import contextlib
 import json
 import sys
 import time
+import traceback
 import unicodedata
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 COLOURS = {"contract": 36, "treatment": 32, "safety-net": 35, "gateway": 34, "postgres": 33, "nats": 33}
@@ -16,6 +18,10 @@ FIXED = {"ts", "level", "event", "service", "request_id"}
 
 class Unusable(Exception):
     """Why it can't go on, in one line for the person who started it."""
+
+
+class AlreadySaid(Unusable):
+    """A process of ours has told the person itself why it can't go on."""
 
 
 class Console:
@@ -84,6 +90,24 @@ class Console:
 
 
 console = Console()
+
+
+def explain(error: BaseException | None, log: Path) -> None:
+    """One clear line; what we did not foresee goes to a file with its traceback."""
+    while isinstance(error, BaseExceptionGroup):
+        error = next((each for each in error.exceptions if isinstance(each, Unusable)), error.exceptions[0])
+    if error is None or isinstance(error, AlreadySaid):
+        return
+    if isinstance(error, Unusable):
+        console.say(f"make run: {error}")
+        if error.__cause__ is None:
+            return
+    with contextlib.suppress(OSError), log.open("a", encoding="utf-8") as file:
+        traceback.print_exception(error, file=file)
+    if isinstance(error, Unusable):
+        console.say(f"  (details: {log})")
+    else:
+        console.say(f"make run: an error of its own, {type(error).__name__}: {error} (details: {log})")
 
 
 def readable(line: str, *, colourful: bool = False) -> str:

@@ -6,18 +6,14 @@ Everything is started from the main thread of this one process and ends with it,
 import asyncio
 import contextlib
 import ctypes
-import json
 import os
 import signal
 import sys
 import time
-import traceback
 from pathlib import Path
 
-from deploy.bring_up import Engines, prepare_databases, start_engines
-from deploy.client import gateway
-from deploy.console import Unusable, console
-from deploy.demo.load import load, loaded, settlement_table, settlements, still_there
+from deploy.bring_up import Engines, aside, prepare_databases, start_engines
+from deploy.console import AlreadySaid, Unusable, console, explain
 from deploy.processes import PR_SET_PDEATHSIG, sweep
 from deploy.secrets import Secrets
 from deploy.services import service_children
@@ -25,6 +21,7 @@ from deploy.settings import SERVICES, Settings, check_services, read_settings
 from deploy.state import State, why_taken
 from deploy.supervisor import Supervisor
 
+DEMO = "deploy.demo"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -45,13 +42,13 @@ class House:
         with console.step("keys, passwords and accounts"):
             self.secrets.ensure()
         engines = await start_engines(self.settings, self.state, self.secrets, self.supervisor)
-        urls = await prepare_databases(self.settings, self.secrets, engines)
+        urls = await prepare_databases(self.settings, self.state, self.secrets, engines)
         files = {
             "data_keys": self.secrets.data_keys,
             "signing_keys": self.secrets.signing_keys,
             "accounts": self.secrets.accounts,
         }
-        services, door = service_children(self.state, self.settings, urls, engines.nats_url, files)
+        services, door = service_children(self.state, self.settings, urls, engines.nats_urls, files)
         with console.step("starting the services and the gateway"):
             await self.supervisor.start_services(services, door)
         self.secrets.write_credentials(self.settings.gateway_url)
@@ -64,22 +61,11 @@ class House:
     async def _welcome(self, engines: Engines) -> None:
         """The demo county, its settlements, and where everything is."""
         if self.settings.demo:
-            try:
-                await self._demo()
-            except Unusable as error:
-                console.say(f"\nThe demo county is not complete: {error}\nThe next start goes on from there.")
+            with contextlib.suppress(AlreadySaid):
+                await aside(DEMO)
         self.supervisor.pump()
         self.supervisor.quiet = False
         console.say(self._addresses(engines))
-
-    async def _demo(self) -> None:
-        credentials = json.loads(self.state.credentials.read_text(encoding="utf-8"))
-        async with gateway(credentials) as house:
-            bills = loaded(self.state)
-            if not (bills and await still_there(house, bills)):
-                bills = await load(house, self.state)
-            found = await settlements(house, bills)
-        console.say("\n" + settlement_table(found))
 
     def _addresses(self, engines: Engines) -> str:
         gateway_url = self.settings.gateway_url
@@ -113,7 +99,7 @@ async def supervise(settings: Settings, state: State) -> int:
     told.cancel()
     if life.done():
         await house.supervisor.stop()
-        _explain(life.exception(), state)
+        explain(life.exception(), state.logs / "run.log")
         return 1
     console.say("")
     life.cancel()
@@ -121,25 +107,6 @@ async def supervise(settings: Settings, state: State) -> int:
         await life
     await house.supervisor.stop()
     return 0
-
-
-def _explain(error: BaseException | None, state: State) -> None:
-    """One clear line; what we did not foresee goes to a file with its traceback."""
-    while isinstance(error, BaseExceptionGroup):
-        error = next((each for each in error.exceptions if isinstance(each, Unusable)), error.exceptions[0])
-    if error is None:
-        return
-    if isinstance(error, Unusable):
-        console.say(f"make run: {error}")
-        if error.__cause__ is None:
-            return
-    log = state.logs / "run.log"
-    with contextlib.suppress(OSError), log.open("a", encoding="utf-8") as file:
-        traceback.print_exception(error, file=file)
-    if isinstance(error, Unusable):
-        console.say(f"  (details: {log})")
-    else:
-        console.say(f"make run: an error of its own, {type(error).__name__}: {error} (details: {log})")
 
 
 def _follow_make() -> None:

@@ -18,7 +18,7 @@ def service_children(
     state: State,
     settings: Settings,
     urls: Mapping[str, Urls],
-    nats_url: str,
+    nats_urls: Mapping[str, str],
     files: Mapping[str, Path],
 ) -> tuple[list[Child], Child]:
     """The three services and the gateway, not yet started. ``files``: data_keys, signing_keys, accounts."""
@@ -32,7 +32,7 @@ def service_children(
             **shared,
             **_brought_or(os.environ, "DATA_KEYS", files["data_keys"]),
             f"{service.prefix}_DATABASE_URL": urls[service.name].service_url,
-            "NATS_URL": nats_url,
+            "NATS_URL": nats_urls[service.name],
         }
         if service.name == "contract":
             # Accounts and signing keys are contract-service's alone.
@@ -73,12 +73,10 @@ def inherited(environment: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
-def ready_url(child: Child) -> str:
-    """Where a process of ours says that it is ready."""
+def address_of(child: Child) -> tuple[str, int]:
+    """Where a process of ours can be reached from here."""
     host = child.argv[child.argv.index("--host") + 1]
-    port = child.argv[child.argv.index("--port") + 1]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}/readyz"
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), int(child.argv[child.argv.index("--port") + 1])
 
 
 def _brought_or(environment: Mapping[str, str], name: str, file: Path) -> dict[str, str]:

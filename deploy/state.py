@@ -18,6 +18,10 @@ from deploy.console import Unusable
 PORTS = range(20000, 30000)
 
 
+class Taken(Unusable):
+    """Somebody runs on this folder."""
+
+
 class State:
     """The state folder, held by one supervisor at a time."""
 
@@ -52,7 +56,7 @@ class State:
             holder = os.read(self._lock, 32).decode(errors="replace").strip() or "unknown"
             os.close(self._lock)
             self._lock = None
-            raise Unusable(
+            raise Taken(
                 f"another `make run` (process {holder}) already uses {self.folder}; "
                 "stop it first, or choose another folder: THREE_BATCHES_DATA=… make run"
             ) from None

@@ -7,12 +7,10 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
-import aiohttp
-
 from deploy.console import Unusable, console, is_ordinary
 from deploy.engines import Engine, EngineEnded
 from deploy.processes import Child, Tail, record
-from deploy.services import ready_url
+from deploy.services import address_of
 from deploy.state import State
 
 DEATHS, WITHIN_SECONDS = 5, 60.0
@@ -67,9 +65,8 @@ class Supervisor:
             self._tails.append((child.name, Tail(child.log), False))
             child.spawn()
         self.remember()
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http:
-            await asyncio.gather(*(wait_ready(http, child) for child in services))
-            await wait_ready(http, gateway)
+        await asyncio.gather(*(wait_ready(child) for child in services))
+        await wait_ready(gateway)
 
     def remember(self) -> None:
         """Write down which processes are ours."""
@@ -156,21 +153,32 @@ class Supervisor:
         return next(child for child in self._children() if child.name == name)
 
 
-async def wait_ready(http: aiohttp.ClientSession, child: Child) -> None:
+async def wait_ready(child: Child) -> None:
     """Wait until a process of ours answers 200 on /readyz."""
     until, said = time.monotonic() + READY_SECONDS, "it does not answer"
     while time.monotonic() < until:
         if child.exit_code is not None:
             raise Unusable(f"{child.name} ended at start ({_how(child.exit_code)}): {_last_line(child)}")
-        try:
-            async with http.get(ready_url(child)) as answer:
-                if answer.status == 200:
-                    return
-                said = f"/readyz answers {answer.status}"
-        except (aiohttp.ClientError, TimeoutError):
-            pass
+        with contextlib.suppress(OSError, TimeoutError, ValueError):
+            async with asyncio.timeout(10):
+                status = await _status_of(*address_of(child), "/readyz")
+            if status == 200:
+                return
+            said = f"/readyz answers {status}"
         await asyncio.sleep(0.05)
     raise Unusable(f"{child.name} was not ready within {READY_SECONDS:.0f} s: {said} (log: {child.log})")
+
+
+async def _status_of(host: str, port: int, path: str) -> int:
+    """The status of an answer: all that is asked, and no reason to keep an HTTP client in memory."""
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        return int((await reader.readline()).split()[1])
+    except IndexError:
+        raise ValueError("no status line") from None
+    finally:
+        writer.close()
 
 
 def _how(code: int) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from gateway.errors import TooManyRequests
 from gateway.exchange import Exchange
 from gateway.settings import GatewaySettings
-from shared.kit.caller import block_of
+from shared.kit.tokens import block_of
 
 # Forgetting a bucket gives its caller what he had used of it, nothing more; some 4 MB each when full of strangers.
 MOST_BUCKETS = 20_000
@@ -65,13 +65,14 @@ class RateLimits:
 
     def by_address(self, exchange: Exchange, address: str) -> None:
         """Count a request where it comes from, before anything is known of it; sign-ins have a limit of their own."""
-        block = block_of(address)
+        block = exchange.client = block_of(address)
         self._take(exchange, self.addresses, block)
         if exchange.path.startswith(SIGNING_IN):
             self._take(exchange, self.sign_ins, block)
 
     def by_client(self, exchange: Exchange) -> None:
         """Count a request of a caller whose token is good."""
+        exchange.client = exchange.subject
         self._take(exchange, self.clients, exchange.subject)
 
     @staticmethod

@@ -8,17 +8,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any, ClassVar
 
-import asyncpg
 import msgspec
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from shared.kit.fields import FieldError as FieldError
-from shared.kit.log import log, request_id
+from shared.kit.log import request_id
 
 
 class Problem(Exception):
@@ -152,68 +146,3 @@ def field_errors(raw: Iterable[Mapping[str, Any]]) -> list[FieldError]:
         code, detail = FIELD_CODES.get(kind, ("field_invalid", "内容不正确。"))
         found.append(FieldError(pointer(where), *((kind, str(error["msg"])) if ours else (code, detail))))
     return found
-
-
-def is_transient(error: BaseException) -> bool:
-    """Whether trying again may help: the database or its connection was away, or two transactions collided."""
-    if isinstance(error, OSError | TimeoutError | PoolTimeout | InterfaceError | OperationalError):
-        return True
-    if isinstance(error, DBAPIError):
-        state = str(getattr(error.orig, "sqlstate", None) or "")
-        passing = state[:2] in ("08", "53", "57") or state in ("40001", "40P01", "55P03")
-        return passing or bool(error.connection_invalidated)
-    return isinstance(error, asyncpg.PostgresConnectionError | asyncpg.InterfaceError | asyncpg.InternalClientError)
-
-
-async def _on_http(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    kinds = {404: NotFound(), 401: Unauthenticated()}
-    if known := kinds.get(error.status_code):
-        return known.response()
-    problem = Problem(headers=error.headers or {})
-    body = {**problem.body(), "status": error.status_code, "title": str(error.detail), "code": "method_not_allowed"}
-    if error.status_code != 405:
-        body["code"] = "bad_request"
-    return Response(
-        msgspec.json.encode(body), error.status_code, headers=problem.headers, media_type="application/problem+json"
-    )
-
-
-async def _on_validation(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    return Invalid(field_errors(error.errors())).response()
-
-
-async def _on_problem(_: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)
-    return error.response()
-
-
-async def on_anything(_: Request, error: Exception) -> Response:
-    """The answer to what nobody foresaw."""
-    # Exception texts of PostgreSQL carry row values: only the kind and the place are logged.
-    if is_transient(error):
-        log("warning", "temporarily_unavailable", error_type=type(error).__name__)
-        return TemporarilyUnavailable().response()
-    log("error", "internal_error", error_type=type(error).__name__, where=_where(error))
-    return InternalError().response()
-
-
-def _where(error: BaseException) -> str:
-    trace, places = error.__traceback__, []
-    while trace:
-        code = trace.tb_frame.f_code
-        if "site-packages" not in code.co_filename:
-            places.append(f"{code.co_qualname}:{trace.tb_lineno}")
-        trace = trace.tb_next
-    state = getattr(getattr(error, "orig", None), "sqlstate", None)
-    return " > ".join(places[-4:]) + (f" [{state}]" if state else "")
-
-
-def speak_problems(app: FastAPI) -> None:
-    """Let an app answer every refusal, expected or not, as a problem document."""
-    app.add_exception_handler(Problem, _on_problem)
-    app.add_exception_handler(RequestValidationError, _on_validation)
-    app.add_exception_handler(HTTPException, _on_http)
-    app.add_exception_handler(DBAPIError, on_anything)
-    app.add_exception_handler(Exception, on_anything)

@@ -19,9 +19,9 @@ from tests.bench.machine import Process, Spent, _families
 from tests.bench.people import CLIENTS, people
 from tests.bench.report import BEGIN, END, Report, write
 from tests.bench.wire import LOST, Client, Connection, Load, closed_loop, open_loop
-from treatment_service.discharges.endpoints import BATCH_LIMIT
-from treatment_service.discharges.formats.ndjson import MOST_LINES
 from treatment_service.discharges.schemas import DischargeBill
+from treatment_service.intake.endpoints import BATCH_LIMIT
+from treatment_service.intake.formats.ndjson import MOST_LINES
 
 REQUEST = b"GET / HTTP/1.1\r\n\r\n"
 OK = b"HTTP/1.1 201 Created\r\nContent-Length: 4\r\n\r\nbody"

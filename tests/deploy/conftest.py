@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 
-from deploy.bring_up import check_nats
 from deploy.console import Unusable
 from deploy.databases import create_database
 from deploy.engines import start_postgres
+from deploy.prepare import check_nats
 from deploy.processes import Child
 from deploy.settings import ROOT, SERVICES
 from deploy.state import State, free_port
@@ -57,6 +57,13 @@ def listens(port: int) -> bool:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
+    """See `empty_folder`."""
+    with empty_folder() as place:
+        yield place
+
+
+@contextlib.contextmanager
+def empty_folder() -> Iterator[Path]:
     """An empty folder; pytest's own are closed to the user `nobody`, as whom PostgreSQL runs under root."""
     place = Path(tempfile.mkdtemp(prefix="three-batches-"))
     place.chmod(0o711)

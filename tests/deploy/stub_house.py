@@ -1,7 +1,6 @@
 """`make run` with real engines and real databases, whose services are `stub_app`: the supervisor alone is on trial."""
 
 import sys
-from typing import Any
 from unittest.mock import patch
 
 import deploy.run
@@ -14,10 +13,6 @@ def _stub(_: str, host: str, port: int) -> list[str]:
     return _uvicorn("tests.deploy.stub_app:app", host, port)
 
 
-async def _no_migration(*_: Any) -> bool:
-    return False
-
-
 if __name__ == "__main__":
-    with patch("deploy.services.uvicorn", _stub), patch("deploy.bring_up.migrate", _no_migration):
+    with patch("deploy.services.uvicorn", _stub), patch("deploy.bring_up.PREPARE", "tests.deploy.stub_prepare"):
         sys.exit(deploy.run.main())

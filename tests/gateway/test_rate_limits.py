@@ -11,7 +11,7 @@ import gateway.limits as limits
 from gateway.errors import TooManyRequests
 from gateway.limits import Buckets
 from gateway.settings import GatewaySettings
-from shared.kit.caller import block_of
+from shared.kit.tokens import block_of
 from tests.clients import Issuer, problem
 from tests.gateway.houses import House, house
 

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from pydantic import ValidationError
 
 from deploy.state import free_port
-from shared.kit import caller
+from shared.kit import caller, tokens
 from shared.kit.outside import ClaimMapping, OutsideIssuer, outside_issuer
 from shared.kit.problems import TemporarilyUnavailable
 from tests.clients import Client, Issuer, client_of, problem
@@ -168,7 +168,7 @@ async def test_neither_issuer_may_speak_for_the_other(service: FastAPI, provider
 async def test_a_key_it_begins_to_use_is_found(
     service: FastAPI, home: House, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(caller, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(tokens, "RETRY_SECONDS", 0.0)
     provider.rotate()
     token = provider.token("人社局")
     assert jwt.get_unverified_header(token)["kid"] == "city-2"
@@ -180,7 +180,7 @@ async def test_a_key_it_begins_to_use_is_found(
 async def test_its_keys_may_be_named_instead_of_found(provider: Provider) -> None:
     mapping = ClaimMapping.model_validate(MAPPING)
     named = OutsideIssuer(issuer=provider.url, audience=AUDIENCE, mapping=mapping, jwks_url=f"{provider.url}/keys")
-    verifier = caller.TokenVerifier("http://127.0.0.1:9/", "three-batches", named)
+    verifier = tokens.TokenVerifier("http://127.0.0.1:9/", "three-batches", named)
     assert (await verifier.claims(provider.token("人社局")))["roles"] == ["hrss"]
 
 
@@ -188,7 +188,7 @@ async def test_a_discovery_document_of_another_issuer_is_not_believed(provider: 
     mapping = ClaimMapping.model_validate(MAPPING)
     discovery = f"{provider.url}/.well-known/openid-configuration"
     other = OutsideIssuer(issuer="https://city", audience=AUDIENCE, mapping=mapping, discovery_url=discovery)
-    verifier = caller.TokenVerifier("http://127.0.0.1:9/", "three-batches", other)
+    verifier = tokens.TokenVerifier("http://127.0.0.1:9/", "three-batches", other)
     with pytest.raises(TemporarilyUnavailable):
         await verifier.claims(provider.token("人社局", iss="https://city"))
 

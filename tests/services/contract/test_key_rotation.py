@@ -17,8 +17,8 @@ from deploy.console import Unusable
 from deploy.rotate_keys import AHEAD, KEPT, replaced, rotate, rotated
 from deploy.secrets import signing_key
 from shared.kit import clock
-from shared.kit.caller import KEYS_SECONDS, TokenVerifier
 from shared.kit.problems import Unauthenticated
+from shared.kit.tokens import KEYS_SECONDS, TokenVerifier
 from tests.clients import client_of
 from tests.services.contract.staff import TOKEN, Hands
 

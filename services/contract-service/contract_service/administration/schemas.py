@@ -1,37 +1,17 @@
 """What an administrator sends and reads about accounts. A secret is shown once, in the answer that made it."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
 from contract_service.institutions.schemas import InstitutionCode
+from shared.kit.caller import Role
 from shared.kit.fields import Answer, Body, Flag, Moment, Text, TownshipCode, VillageCode
 
 # Lower case only: two accounts that look alike would be one in a clerk's eye.
 NAME_PATTERN = r"^[a-z][a-z0-9._-]{2,59}$"
 AccountName = Annotated[str, StringConstraints(strict=True, pattern=NAME_PATTERN)]
 PublicKey = Annotated[str, StringConstraints(strict=True, min_length=50, max_length=4000)]
-Role = Literal[
-    "hospital",
-    "township_centre",
-    "family_doctor",
-    "village_committee",
-    "health_bureau",
-    "poverty_office",
-    "hrss",
-    "civil_affairs",
-    "disabled_federation",
-    "insurer",
-    "safety_net_office",
-    "department_leader",
-    "department_head",
-    "finance",
-    "township_government",
-    "poverty_workstation",
-    "inspection_office",
-    "auditor",
-    "administrator",
-]
 
 
 class UserCreate(Body):

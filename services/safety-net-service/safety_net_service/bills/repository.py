@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Text, case, cast, literal, select, update
+from sqlalchemy import Text, case, cast, literal, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -29,6 +29,11 @@ class Bills:
         """The same without waiting: None while somebody else works on this discharge."""
         mine = select(Bill).where(Bill.discharge_id == discharge_id).with_for_update(skip_locked=True)
         return await self.session.scalar(mine.execution_options(populate_existing=True))
+
+    async def raise_revisions(self, floor: int) -> None:
+        """Let every bill, also one not yet heard of, count its settlements from here on. Needs the owner's rights."""
+        await self.session.execute(update(Bill).values(settlement_revision=floor))
+        await self.session.execute(text(f"alter table bills alter settlement_revision set default {int(floor)}"))
 
 
 class Looks:

@@ -42,6 +42,9 @@ PUT_OFF = timedelta(minutes=1)
 async def hear_bill(session: AsyncSession, event: BillFacts, law: Law) -> None:
     """A bill was recorded or corrected. An older version than one already heard of changes nothing."""
     bill = await Bills(session).locked(event.discharge_id)
+    if event.version == bill.version and not bill.voided:
+        # Not the same event, which the inbox knows: treatment-service came out of a backup and was sent the bill again.
+        await settlements.say_again(session, bill)
     if bill.voided or event.version <= bill.version:
         return
     bill.version = event.version

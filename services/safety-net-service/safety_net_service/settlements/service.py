@@ -243,6 +243,13 @@ def tell(session: AsyncSession, bill: Bill, settlement: Settlement) -> None:
     )
 
 
+async def say_again(session: AsyncSession, bill: Bill) -> None:
+    """Say once more how a bill stands, to somebody who may know it otherwise or not at all. Its row is locked."""
+    newest = await Settlements(session).newest_of(bill.discharge_id)
+    if newest is not None:
+        tell(session, bill, newest)
+
+
 def public(settlement: Settlement) -> dict[str, Any]:
     """A settlement as everyone who may see it reads it: no name, no identity number."""
     return {

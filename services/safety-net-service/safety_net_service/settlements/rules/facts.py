@@ -18,6 +18,8 @@ COUNTED_WITH_THE_BILL: Final = (
 )
 """What other payers have already given, as the bill names it; `other` (charity, temporary relief) is not among it."""
 
+_FEN: Final = {name: f"{name}_fen" for name in COUNTED_WITH_THE_BILL}
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -119,9 +121,9 @@ class Bill:
 
     def __post_init__(self) -> None:
         """Refuse what intake must never let through: the rules would answer nonsense."""
-        for field in fields(self):
-            if field.name.endswith("_fen") and getattr(self, field.name) < 0:
-                raise ValueError(f"{field.name} is negative")
+        for name in _AMOUNTS:
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is negative")
         if self.discharged_on < self.admitted_on:
             raise ValueError("the discharge lies before the admission")
         if self.total_fen == 0:
@@ -131,9 +133,14 @@ class Bill:
         if self.received_fen > self.total_fen:
             raise ValueError("more was received than the bill comes to")
 
+    def given_fen(self, name: str) -> int:
+        """What one payer has given, as the bill names it."""
+        given: int = getattr(self, _FEN[name])
+        return given
+
     def counted_fen(self, names: tuple[str, ...]) -> int:
         """What the named payers have given."""
-        return sum(getattr(self, f"{name}_fen") for name in names)
+        return sum([getattr(self, _FEN[name]) for name in names])
 
     @property
     def base_fen(self) -> int:
@@ -143,8 +150,17 @@ class Bill:
     @property
     def received_fen(self) -> int:
         """Everything received for this bill from whomever, `other` included (R-08)."""
-        return self.counted_fen(COUNTED_WITH_THE_BILL) + self.other_fen
+        return (
+            self.basic_insurance_fen
+            + self.critical_illness_fen
+            + self.supplementary_insurance_fen
+            + self.medical_assistance_fen
+            + self.government_topup_fen
+            + self.other_fen
+        )
 
+
+_AMOUNTS: Final = tuple(field.name for field in fields(Bill) if field.name.endswith("_fen"))
 
 RULES_BY_OFFICE: Final = {"A3-05": "outside_insured_scope", "A3-16": "other_by_law"}
 """The two exclusions that only the office can state."""

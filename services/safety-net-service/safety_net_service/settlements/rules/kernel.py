@@ -14,6 +14,7 @@ from safety_net_service.settlements.rules.shape import PAYERS, SettlementPack, S
 from shared.kit.money import portion, yuan
 
 WHOLE: Final = "100%"
+_NOTHING_PAID: Final = dict.fromkeys(PAYERS, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +64,13 @@ def award(pack: SettlementPack, bill: Bill, facts: Mapping[str, str], decided_fe
 
 def _amounts(pack: SettlementPack, bill: Bill) -> dict[str, int]:
     counted_fen = bill.counted_fen(pack.counted)
-    amounts = {name: bill.counted_fen((name,)) for name in COUNTED_WITH_THE_BILL}
+    # A payer whose step did not apply has paid nothing; a later step may still subtract him.
+    amounts = {name: bill.given_fen(name) for name in COUNTED_WITH_THE_BILL} | _NOTHING_PAID
     amounts["base"] = bill.base_fen
     amounts["in_scope"] = bill.in_scope_fen
     amounts["out_of_scope"] = max(bill.base_fen - bill.in_scope_fen, 0)
     amounts["counted"] = counted_fen
     amounts["personal"] = bill.total_fen - counted_fen
-    # A payer whose step did not apply has paid nothing; a later step may still subtract him.
-    amounts.update(dict.fromkeys(PAYERS, 0))
     return amounts
 
 
@@ -105,8 +105,9 @@ def _pay(
 
 def _rest(of_fen: int, less: list[int]) -> tuple[int, str]:
     """What is left after subtracting, never below zero, and how that reads."""
-    rest_fen = max(of_fen - sum(less), 0)
-    sum_text = " − ".join(yuan(amount) for amount in (of_fen, *less))
-    if of_fen < sum(less):
+    rest_fen = of_fen - sum(less)
+    sum_text = " − ".join([yuan(of_fen), *map(yuan, less)])
+    if rest_fen < 0:
+        rest_fen = 0
         return rest_fen, f"{sum_text} < 0，计 {yuan(rest_fen)}"
     return rest_fen, f"{sum_text} = {yuan(rest_fen)}"

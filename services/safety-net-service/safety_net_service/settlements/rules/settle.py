@@ -53,7 +53,7 @@ def settle(
     residents = tuple(candidates)
     who = choose(bill, residents, institution, shelf)
     slices = cut(shelf, who.county_code, bill.admitted_on, bill.discharged_on)
-    packs = _packs_looked_at(bill, residents, institution, shelf)
+    packs = _packs_looked_at(bill, residents, institution, shelf, who.county_code, slices)
     pack = judging_pack(slices)
     if pack is None:
         return _without_policy(bill, who, slices, packs)
@@ -104,12 +104,23 @@ def _held_for_institution(outcome: Outcome, pack: SettlementPack) -> Outcome:
 
 
 def _packs_looked_at(
-    bill: Bill, residents: tuple[Patient, ...], institution: Institution, shelf: PackShelf
+    bill: Bill,
+    residents: tuple[Patient, ...],
+    institution: Institution,
+    shelf: PackShelf,
+    county_code: str,
+    slices: tuple[Slice, ...],
 ) -> tuple[str, ...]:
-    """Every pack that can have had a say. With these and the stored facts, a later shelf recomputes the same."""
+    """Every pack that can have had a say. With these and the stored facts, a later shelf recomputes the same.
+
+    `slices` are those of `county_code`, cut already.
+    """
     counties = {each.county_code for each in residents} or {institution.county_code}
-    slices = (piece for county in counties for piece in cut(shelf, county, bill.admitted_on, bill.discharged_on))
-    return tuple(sorted({piece.pack.version for piece in slices if piece.pack is not None}))
+    versions: set[str] = set()
+    for county in counties:
+        pieces = slices if county == county_code else cut(shelf, county, bill.admitted_on, bill.discharged_on)
+        versions.update(piece.pack.version for piece in pieces if piece.pack is not None)
+    return tuple(sorted(versions))
 
 
 def _nothing_paid(bill: Bill, counted: tuple[str, ...]) -> Amounts:

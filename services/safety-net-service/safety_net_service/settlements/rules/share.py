@@ -67,11 +67,12 @@ class Sharing:
     portions: list[_Portion] = field(default_factory=list, init=False)
     steps: list[Step] = field(default_factory=list, init=False)
     findings: list[Finding] = field(default_factory=list, init=False)
+    of_days: int = field(init=False)
+    """How many days the stay counts."""
 
-    @property
-    def of_days(self) -> int:
-        """How many days the stay counts."""
-        return sum(each.days for each in self.slices)
+    def __post_init__(self) -> None:
+        """Count the days once."""
+        self.of_days = sum(each.days for each in self.slices)
 
     def share_out(self) -> Shared:
         """Share the bill out, and say how."""
@@ -199,11 +200,13 @@ class Sharing:
     def say_other_readings(self) -> None:
         """Beside a disputed reading stands what the other one would have given (R-09)."""
         for name, value in self.pack.values.items():
+            if not value.others or not self.depends_on(name):
+                continue
             for other in value.others:
-                packs = [_with_reading(each, name, other) for each in self.slices]
-                if packs == list(self.slices) or not self.depends_on(name):
+                packs = tuple(_with_reading(each, name, other) for each in self.slices)
+                if packs == self.slices:
                     continue
-                beside = replace(self, slices=tuple(packs))
+                beside = replace(self, slices=packs)
                 beside.run()
                 amounts = beside.amounts()
                 says = (

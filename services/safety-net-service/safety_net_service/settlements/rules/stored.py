@@ -1,9 +1,11 @@
 """The facts a settlement rested on, as JSON to keep, and the settlement computed again from them years later."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
+
+import msgspec
 
 from safety_net_service.settlements.rules.facts import (
     Bill,
@@ -82,17 +84,8 @@ def _compare(pointer: str, stored: Any, again: Any) -> Iterator[Difference]:
 
 def inputs_to_json(inputs: Inputs) -> dict[str, Any]:
     """The inputs as plain JSON: amounts in whole fen, days as text."""
-    return {field.name: _plain(getattr(inputs, field.name)) for field in fields(inputs)}
-
-
-def _plain(value: Any) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(each) for each in value]
-    return value.isoformat() if isinstance(value, date) else value
+    plain: dict[str, Any] = msgspec.to_builtins(inputs)
+    return plain
 
 
 def inputs_from_json(stored: Mapping[str, Any]) -> Inputs:
