@@ -21,7 +21,10 @@ SETTLED_SECONDS = 600.0
 
 @dataclass(frozen=True)
 class Batch:
-    """One batch: seconds until its answer, until its last bill was settled, and what the window then waited (without end: not settled)."""
+    """One batch: seconds until its answer and until its last bill was settled, and what the window then waited.
+
+    The window waits without end when its bill was not settled in the time it may ask for.
+    """
 
     lines: int
     accepted_in: float

@@ -118,6 +118,17 @@ async def test_a_client_asks_again_after_its_connection_was_closed() -> None:
         client.close()
 
 
+async def test_an_answer_that_never_comes_is_lost() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with server(serve) as port:
+        client = Client("127.0.0.1", port)
+        assert await client.ask(REQUEST, 0.2) == (LOST, b"")
+        assert math.isinf(client.seconds)
+
+
 def test_bills_are_distinct_valid_and_of_the_promised_size() -> None:
     bills = Bills("r1", "place", dict.fromkeys(CLIENTS, "token"), people(50))
     heads, bodies = zip(*(bills.waiting().split(b"\r\n\r\n", 1) for _ in range(300)), strict=True)

@@ -13,7 +13,7 @@ from tests.bench.system import HOST, System
 from tests.bench.wire import Load, closed_loop, open_loop
 
 RATE = 100.0
-DRAIN_SECONDS = 60.0
+DRAIN_SECONDS = 180.0
 
 
 @dataclass(frozen=True)

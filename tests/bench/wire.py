@@ -120,8 +120,13 @@ class Client:
             self._connection = await connect(self.host, self.port, self._told)
         self._answer = asyncio.get_running_loop().create_future()
         self._connection.send(request)
-        async with asyncio.timeout(seconds):
-            return await self._answer
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._answer
+        except TimeoutError:
+            self.close()
+            self.seconds = math.inf
+            return LOST, b""
 
     def close(self) -> None:
         """Close the connection."""
@@ -138,8 +143,9 @@ class Client:
 
 @dataclass
 class Load:
-    """What a load came to. ``latencies`` in seconds of answered requests, without end for refused and unsettled ones; ``statuses`` counts every answer by status.
+    """What a load came to. ``statuses`` counts every answer by its status.
 
+    ``latencies`` are the seconds of answered requests, without end for refused and unsettled ones.
     ``seconds`` is from the first request to the last answer, ``cpu_seconds`` what this process itself took meanwhile,
     ``unsettled`` how many answers lacked what was looked for in them.
     """
