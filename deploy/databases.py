@@ -29,6 +29,15 @@ CREATING, MIGRATING = 4502230001, 4502230002
 # What was done, its seals, and histories: added to and never changed. An epoch is begun by whoever restores.
 APPEND_ONLY = ("audit", "audit_seals", "institution_states", "resident_states")
 READ_ONLY = "audit_epochs"
+# DETAIL quotes rows, STATEMENT what was sent in its text, and the rest statements with their parameters.
+QUOTES = """
+    select current_setting('log_error_verbosity') <> 'terse'
+        or current_setting('log_min_error_statement') not in ('fatal', 'panic')
+        or current_setting('log_statement') not in ('none', 'ddl')
+        or current_setting('log_parameter_max_length_on_error') <> '0'
+        or (current_setting('log_min_duration_statement') <> '-1'
+            and current_setting('log_parameter_max_length') <> '0')
+"""
 # Number, moment and transaction of an audit row are the database's own words: nobody dates a row but the clock.
 KEPT = """
     select root, tree.relid::regclass::text as name, string_agg(quote_ident(attname), ', ' order by attnum) as columns
@@ -90,6 +99,12 @@ async def check_outside(service: str, urls: Urls) -> Urls:
             who = await owner.fetchval("select current_user")
             raise Unusable(f"{owner_name}: the role {who} may not create tables there (GRANT CREATE ON SCHEMA public)")
     return Urls(owner_url=urls.owner_url, service_url=urls.service_url, service_role=role)
+
+
+async def may_quote_rows(url: str) -> bool:
+    """Whether the server may write patients' data into its own log, when it refuses a statement or finds it slow."""
+    async with connected(url, "the database") as connection:
+        return bool(await connection.fetchval(QUOTES))
 
 
 async def migrate(service: str, owner_url: str, service_role: str) -> bool:

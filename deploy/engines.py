@@ -13,9 +13,11 @@ import socket
 import sysconfig
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
+from deploy.channel_rights import OPERATOR, users
 from deploy.cluster import Cluster
 from deploy.console import Unusable
 from deploy.processes import Child
@@ -23,6 +25,17 @@ from deploy.state import free_port, write_private
 
 # A start after a crash replays the log first, which may take minutes.
 POSTGRES_SECONDS = 300.0
+# PostgreSQL's log quotes rows (DETAIL), statements and their parameters unless it is told not to.
+SILENT = {
+    "log_error_verbosity": "terse",
+    "log_min_error_statement": "panic",
+    "log_parameter_max_length_on_error": "0",
+    "log_parameter_max_length": "0",
+    "log_statement": "none",
+    "log_min_duration_statement": "-1",
+    "log_min_duration_sample": "-1",
+    "log_transaction_sample_rate": "0",
+}
 NATS_SECONDS = 120.0
 LAST_WORDS = 8000
 MOST_KEPT = 64 * 1024**3
@@ -145,7 +158,7 @@ class Postgres(Engine):
             "unix_socket_directories": "",
             "max_connections": "200",
             "log_line_prefix": "%m [%p] ",
-            "log_error_verbosity": "terse",  # the longer form quotes the rows of a refused statement
+            **SILENT,
         }
         argv = [str(self.cluster.program("postgres")), "-D", str(self.cluster.folder)]
         for name, value in settings.items():
@@ -182,9 +195,12 @@ class Nats(Engine):
     title = "NATS"
     patience = NATS_SECONDS
 
-    def __init__(self, folder: Path, *, password: str, port: int, log: Path) -> None:
+    def __init__(
+        self, folder: Path, *, password: str, port: int, log: Path, services: Mapping[str, str] | None = None
+    ) -> None:
+        """``password`` is the operator's; ``services`` gives each service's own."""
         super().__init__(port)
-        self.folder, self.password = folder, password
+        self.folder, self.password, self.services = folder, password, dict(services or {})
         self._log = log
         self._name = ""
 
@@ -200,7 +216,7 @@ class Nats(Engine):
             "host": "127.0.0.1",
             "port": self.port,
             "max_payload": 8 * 1024 * 1024,
-            "authorization": {"user": "three_batches", "password": self.password},
+            "authorization": {"users": users(self.password, self.services)},
             # Without a limit of ours it takes one from the room there is at its start, and keeps it when room comes.
             "jetstream": {
                 "store_dir": str(self.folder / "store"),
@@ -227,8 +243,15 @@ class Nats(Engine):
 
     @property
     def url(self) -> str:
-        """The address the services use."""
-        return f"nats://three_batches:{quote(self.password, safe='')}@127.0.0.1:{self.port}"
+        """The operator's address."""
+        return self._url(OPERATOR, self.password)
+
+    def url_of(self, service: str) -> str:
+        """The address that a service uses, with its own account."""
+        return self._url(service, self.services[service])
+
+    def _url(self, user: str, password: str) -> str:
+        return f"nats://{user}:{quote(password, safe='')}@127.0.0.1:{self.port}"
 
 
 def start_postgres(data: Path, *, password: str | None = None, port: int | None = None) -> Postgres:
@@ -245,7 +268,13 @@ def start_postgres(data: Path, *, password: str | None = None, port: int | None 
     return engine
 
 
-def start_nats(folder: Path, *, password: str | None = None, port: int | None = None) -> Nats:
+def start_nats(
+    folder: Path,
+    *,
+    password: str | None = None,
+    port: int | None = None,
+    services: Mapping[str, str] | None = None,
+) -> Nats:
     """A NATS server that is ready, its files under ``folder``; its log lies beside them."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     engine = Nats(
@@ -253,6 +282,7 @@ def start_nats(folder: Path, *, password: str | None = None, port: int | None = 
         password=password or _kept_password(folder),
         port=port or free_port(),
         log=folder.with_name(f"{folder.name}.log"),
+        services=services,
     )
     engine.start()
     return engine

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import unquote_to_bytes
 
@@ -44,7 +44,11 @@ class ReasonInvalid(Problem):
 
 @dataclass(frozen=True)
 class Caller:
-    """A person or a machine with a valid token, and what it is bound to."""
+    """A person or a machine with a valid token, and what it is bound to.
+
+    ``admitted``: by which of the roles the route let the caller in. Only these say whose rows may be seen (`scope`), so
+    that an office held beside another opens nothing on a route that is not for it. None before a route was asked.
+    """
 
     subject: str
     roles: frozenset[str]
@@ -55,6 +59,7 @@ class Caller:
     department: str | None = None
     address: str = field(default="", compare=False)
     reason: str = field(default="", compare=False)
+    admitted: frozenset[str] | None = field(default=None, compare=False)
 
     def scope(self) -> list[str | None]:
         """What a cursor is bound to beside the caller's name."""
@@ -146,7 +151,11 @@ class Allow:
         caller = await signed_in(request)
         if not caller.has(*self.roles):
             raise RoleNotAllowed
-        return caller
+        # A route may ask several gates (a list's paging has one that admits everybody): all of them must admit.
+        before: Caller | None = getattr(request.state, "caller", None)
+        admitted = (caller.roles if before is None or before.admitted is None else before.admitted) & self.roles
+        request.state.caller = replace(caller, admitted=admitted)
+        return request.state.caller  # type: ignore[no-any-return]
 
 
 EVERYONE = Allow(*ROLES)

@@ -1,15 +1,17 @@
 """One database a service, one transaction a request, and the only place that commits."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
 from fastapi import Depends, Request
 from sqlalchemy import (
     BigInteger,
+    Connection,
     DateTime,
     Identity,
     Index,
@@ -18,13 +20,18 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     String,
     Text,
+    event,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, SessionTransaction, mapped_column
+from sqlalchemy.orm import Session as SyncSession
+
+from shared.kit.caller import Caller
+from shared.kit.scope import NOBODY, SERVICE, SET, Scope
 
 NAMES = {
     "pk": "pk_%(table_name)s",
@@ -61,7 +68,17 @@ def connect_engine(url: str, *, pool: int = 8, application: str = "three-batches
         max_overflow=pool,
         pool_timeout=30,
         pool_pre_ping=True,
+        hide_parameters=True,  # an error's text must not quote a row
     )
+
+
+class Said(NamedTuple):
+    """One committed row of the outbox: its number there, and what is published of it."""
+
+    seq: int
+    event_id: UUID
+    subject: str
+    payload: bytes
 
 
 def is_transient(error: BaseException) -> bool:
@@ -75,18 +92,41 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, asyncpg.PostgresConnectionError | asyncpg.InterfaceError | asyncpg.InternalClientError)
 
 
+class ScopedSession(SyncSession):
+    """Tells the database its scope as the first thing in its transaction, which begins with the first statement: who
+    waits for a turn before that holds no connection.
+    """
+
+
+@event.listens_for(ScopedSession, "after_begin")
+def _work_in_scope(session: SyncSession, transaction: SessionTransaction, connection: Connection) -> None:
+    if not transaction.nested:
+        scope: Scope = session.info["scope"]
+        connection.exec_driver_sql(SET, scope.values)
+
+
 class Database:
-    """A service's database. ``said`` is called after each commit that put an event into the outbox."""
+    """A service's database.
+
+    ``said`` is called after each commit that put events into the outbox, with its rows in their order; without rows it
+    only says that there is something to look for.
+    """
 
     def __init__(self, url: str, *, pool: int = 8, application: str = "three-batches") -> None:
         self.url, self.application = url, application
         self.engine = connect_engine(url, pool=pool, application=application)
-        self.said: Callable[[], None] = lambda: None
+        self.said: Callable[[Sequence[Said]], None] = nobody_publishes
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncSession]:
-        """Everything inside commits together or not at all; what waits for the commit runs after it."""
-        async with AsyncSession(self.engine, expire_on_commit=False, autoflush=True) as session:
+    async def transaction(self, scope: Scope) -> AsyncIterator[AsyncSession]:
+        """Everything inside commits together or not at all; what waits for the commit runs after it.
+
+        It sees, adds and changes only rows within ``scope``, whatever its statements ask for.
+        """
+        info = {"scope": scope}
+        async with AsyncSession(
+            self.engine, sync_session_class=ScopedSession, expire_on_commit=False, autoflush=True, info=info
+        ) as session:
             try:
                 async with session.begin():
                     yield session
@@ -94,7 +134,7 @@ class Database:
                 for call in session.info.get("at_end", ()):
                     call()
             if session.info.get("said"):
-                self.said()
+                self.said(())
             for call in session.info.get("after_commit", ()):
                 call()
 
@@ -108,6 +148,33 @@ class Database:
         await self.engine.dispose()
 
 
+def nobody_publishes(_: Sequence[Said]) -> None:
+    """No relay runs in this process: another one's finds the rows by itself."""
+
+
+@asynccontextmanager
+async def as_service(session: AsyncSession) -> AsyncIterator[None]:
+    """Look beyond the caller's scope inside his transaction, for what a rule must know of others.
+
+    Nothing read here may be shown: only what follows from it (a name is taken, a stay overlaps). An error that leaves
+    the block ends the transaction too: the scope is not put back.
+    """
+    scope: Scope = session.info["scope"]
+    if scope.service:
+        yield
+        return
+    # What waits to be written is the caller's, and is judged as his.
+    await session.flush()
+    connection = await session.connection()
+    session.info["scope"] = replace(scope, service=SERVICE.service)
+    await connection.exec_driver_sql(SET, session.info["scope"].values)
+    try:
+        yield
+    finally:
+        session.info["scope"] = scope
+    await connection.exec_driver_sql(SET, scope.values)
+
+
 def after_commit(session: AsyncSession, call: Callable[[], None]) -> None:
     """Let something happen only once the transaction stands."""
     session.info.setdefault("after_commit", []).append(call)
@@ -119,15 +186,27 @@ def at_end(session: AsyncSession, call: Callable[[], None]) -> None:
 
 
 async def transaction(request: Request) -> AsyncIterator[AsyncSession]:
-    """The request's transaction. It ends before the answer is sent, so an answer means committed."""
+    """The request's transaction, in the scope of who was let in. It ends before the answer is sent, so an answer means
+    committed.
+    """
     database: Database = request.app.state.database
-    async with database.transaction() as session:
+    caller: Caller | None = getattr(request.state, "caller", None)
+    async with database.transaction(NOBODY if caller is None else Scope.of(caller)) as session:
+        yield session
+
+
+async def service_transaction(request: Request) -> AsyncIterator[AsyncSession]:
+    """The request's transaction as the service's own work."""
+    database: Database = request.app.state.database
+    async with database.transaction(SERVICE) as session:
         yield session
 
 
 # scope="function": with the default scope the commit would come after the answer, and a failed commit would still
 # have been answered 201.
 Session = Annotated[AsyncSession, Depends(transaction, scope="function")]
+ServiceSession = Annotated[AsyncSession, Depends(service_transaction, scope="function")]
+"""For routes about the service itself, which belong to no county: dead letters, the seals of the audit trail."""
 
 
 class MessagingBase(DeclarativeBase):

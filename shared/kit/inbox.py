@@ -23,6 +23,7 @@ from shared.kit.bus import Bus, BusAway
 from shared.kit.database import Database, DeadLetterRow, InboxRow, is_transient
 from shared.kit.events import Envelope, Event
 from shared.kit.log import log, request_id
+from shared.kit.scope import SERVICE
 
 BATCH = 100
 MAX_FAILURES = 6
@@ -62,7 +63,7 @@ async def bury(database: Database, raw: bytes, subject: str, deliveries: int, er
     except (ValueError, KeyError, TypeError):
         # Not even an envelope: its bytes give it an id, so that the same message is buried once.
         event_id = UUID(bytes=sha256(raw).digest()[:16])
-    async with database.transaction() as session:
+    async with database.transaction(SERVICE) as session:
         row = {
             "event_id": event_id,
             "subject": subject,
@@ -116,7 +117,7 @@ class Inbox:
         failed: list[tuple[Msg, Exception]] = []
         done: list[Msg] = []
         try:
-            async with self.database.transaction() as session:
+            async with self.database.transaction(SERVICE) as session:
                 for message in messages:
                     try:
                         async with session.begin_nested():

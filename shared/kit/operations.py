@@ -14,7 +14,7 @@ from shared.kit.audit import record
 from shared.kit.bus import BusAway
 from shared.kit.caller import Caller, allowed, public
 from shared.kit.cursors import Paging
-from shared.kit.database import Database, DeadLetterRow, Session, is_transient
+from shared.kit.database import Database, DeadLetterRow, ServiceSession, Session, is_transient
 from shared.kit.events import Envelope
 from shared.kit.fields import Answer, Moment
 from shared.kit.inbox import Consumer, hear_once
@@ -105,7 +105,9 @@ def operations(prefix: str, tag: str) -> APIRouter:
     router = APIRouter(prefix=prefix, tags=[tag], route_class=StrictRoute)
 
     @router.get("/dead-letters", response_model=DeadLetterPage, summary="多次处理失败的事件")
-    async def list_dead_letters(session: Session, page: Paging, _: Annotated[Caller, allowed("administrator")]) -> Any:
+    async def list_dead_letters(
+        session: ServiceSession, page: Paging, _: Annotated[Caller, allowed("administrator")]
+    ) -> Any:
         """Events that kept failing, newest first, without their content."""
         query = select(DeadLetterRow).order_by(DeadLetterRow.seq.desc()).limit(page.limit + 1)
         if page.after:
@@ -115,7 +117,7 @@ def operations(prefix: str, tag: str) -> APIRouter:
 
     @router.post("/dead-letters/{event_id}/replay", response_model=DeadLetterRead, summary="重放失败事件")
     async def replay_dead_letter(
-        event_id: UUID, request: Request, session: Session, caller: Annotated[Caller, allowed("administrator")]
+        event_id: UUID, request: Request, session: ServiceSession, caller: Annotated[Caller, allowed("administrator")]
     ) -> Any:
         """Let the service act on the event now. 409 `replay_failed` when it fails again; the letter stays."""
         letter = await session.scalar(select(DeadLetterRow).where(DeadLetterRow.event_id == event_id).with_for_update())

@@ -13,8 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.kit.bus import Bus, BusAway
 from shared.kit.database import Database, OutboxRow, StreamRow, is_transient
+from shared.kit.database import Said as Said
 from shared.kit.events import Envelope, Event
 from shared.kit.log import log
+from shared.kit.scope import SERVICE
 
 BATCH = 100
 POLL_SECONDS = 1.0
@@ -41,7 +43,7 @@ class Relay:
         self.woken = asyncio.Event()
         # Set when the broker turns out to have forgotten the stream; the reconciliation clears it.
         self.forgotten = asyncio.Event()
-        database.said = self.woken.set
+        database.said = lambda _: self.woken.set()
 
     async def run(self) -> None:
         """Publish for ever; trouble with broker or database only delays."""
@@ -68,7 +70,7 @@ class Relay:
 
     async def publish_some(self) -> int:
         """Publish up to a hundred waiting rows; how many there were."""
-        async with self.database.transaction() as session:
+        async with self.database.transaction(SERVICE) as session:
             if not await session.scalar(text("select pg_try_advisory_xact_lock(:lock)"), {"lock": RELAY_LOCK}):
                 return 0
             waiting = select(OutboxRow.seq, OutboxRow.event_id, OutboxRow.subject, OutboxRow.payload)
@@ -89,7 +91,7 @@ class Relay:
     async def check_stream(self) -> None:
         """Make the stream if it is not there, and notice when it is another one than we knew."""
         created = await self.bus.ensure_stream(self.stream)
-        async with self.database.transaction() as session:
+        async with self.database.transaction(SERVICE) as session:
             known = await session.get(StreamRow, self.stream)
             if known is not None and known.created != created:
                 log("warning", "stream_was_forgotten", subject=self.stream)

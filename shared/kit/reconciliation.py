@@ -18,6 +18,7 @@ from shared.kit.events import Event
 from shared.kit.log import log
 from shared.kit.outbox import Relay
 from shared.kit.problems import TemporarilyUnavailable
+from shared.kit.scope import SERVICE
 
 CHUNK = 500
 EVERY_SECONDS = 3600.0
@@ -35,7 +36,7 @@ def missing_here(database: Database) -> Callable[[bytes], Awaitable[bytes]]:
 
     async def reply(raw: bytes) -> bytes:
         asked = {UUID(text_id) for text_id in json.loads(raw)}
-        async with database.transaction() as session:
+        async with database.transaction(SERVICE) as session:
             known = set(await session.scalars(select(InboxRow.event_id).where(InboxRow.event_id.in_(asked))))
             known |= set(await session.scalars(select(DeadLetterRow.event_id).where(DeadLetterRow.event_id.in_(asked))))
         return json.dumps([str(event_id) for event_id in asked - known]).encode()
@@ -97,7 +98,7 @@ class Reconciliation:
         in_stream = await self._in_stream(event)
         published_before = text("clock_timestamp() - make_interval(secs => :grace)").bindparams(grace=grace_seconds)
         while True:
-            async with self.database.transaction() as session:
+            async with self.database.transaction(SERVICE) as session:
                 rows = (
                     await session.execute(
                         select(OutboxRow.seq, OutboxRow.event_id)
@@ -126,7 +127,7 @@ class Reconciliation:
         }
 
     async def _say_again(self, event: type[Event], gaps: set[UUID]) -> None:
-        async with self.database.transaction() as session:
+        async with self.database.transaction(SERVICE) as session:
             asked = select(OutboxRow.event_id, OutboxRow.payload).where(OutboxRow.event_id.in_(gaps))
             rows = (await session.execute(asked.order_by(OutboxRow.seq))).all()
         # A new message id: the broker would drop the old one as a duplicate. The inbox goes by the event's own.
@@ -149,5 +150,5 @@ class Reconciliation:
 
 async def waiting_to_be_said(database: Database) -> int:
     """How many events have committed but are not yet with the broker."""
-    async with database.transaction() as session:
+    async with database.transaction(SERVICE) as session:
         return await session.scalar(select(func.count()).where(OutboxRow.published_at.is_(None))) or 0

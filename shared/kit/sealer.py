@@ -13,6 +13,7 @@ from sqlalchemy import func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.kit.database import AuditEpochRow, AuditSealRow, Database
+from shared.kit.scope import SERVICE
 from shared.kit.seal_chain import COLUMNS, NOTHING_BEFORE, Row, chain_hash, root_of, row_of
 
 SEAL_EVERY_SECONDS = 0.4
@@ -71,7 +72,7 @@ async def seal_audit(database: Database) -> None:
 
 async def seal_some(database: Database, limit: int = BATCH) -> int:
     """Seal one batch; how many rows it has. None when another sealer is at it."""
-    async with database.transaction() as session:
+    async with database.transaction(SERVICE) as session:
         if not await session.scalar(text("select pg_try_advisory_xact_lock(:lock)"), {"lock": SEALER_LOCK}):
             return 0
         before = await last_seal(session)

@@ -14,7 +14,7 @@ from shared.kit import clock
 from shared.kit.audit import record
 from shared.kit.caller import Caller, allowed
 from shared.kit.cursors import Paging
-from shared.kit.database import AuditRow, AuditSealRow, Session
+from shared.kit.database import AuditRow, AuditSealRow, ServiceSession, Session
 from shared.kit.fields import Answer, FieldError, Moment
 from shared.kit.problems import Invalid, NotFound
 from shared.kit.seal_chain import leaves_of, proof_of, row_of
@@ -135,7 +135,8 @@ def trail(prefix: str, service: str) -> APIRouter:
 
     @router.get("/audit/verification", response_model=VerificationRead, summary="核验审计封存链")
     async def verify_audit(
-        session: Session,
+        # A batch seals rows of every county; only numbers of rows are told, never their content.
+        session: ServiceSession,
         caller: Auditor,
         after: Annotated[int, Query(ge=0, le=HIGHEST, description="从该批之后继续核验")] = 0,
     ) -> Any:

@@ -17,6 +17,7 @@ from shared.kit.inbox import Consumer, Inbox
 from shared.kit.log import log
 from shared.kit.outbox import Relay
 from shared.kit.reconciliation import Reconciliation, missing_here, question
+from shared.kit.scope import SERVICE
 from shared.kit.sealer import SEAL_EVERY_SECONDS, seal_audit
 
 OUTBOX_DAYS = 35
@@ -44,7 +45,7 @@ class Wiring:
 
 async def forget_old_messages(database: Database) -> None:
     """Drop what was published more than 35 days ago (as long as backups live), and twice that of what was heard."""
-    async with database.transaction() as session:
+    async with database.transaction(SERVICE) as session:
         old = text(f"now() - interval '{OUTBOX_DAYS} days'")
         await session.execute(delete(OutboxRow).where(OutboxRow.published_at < old))
         await session.execute(delete(InboxRow).where(InboxRow.heard_at < text(f"now() - interval '{INBOX_DAYS} days'")))

@@ -15,6 +15,7 @@ from shared.kit.database import Database, DeadLetterRow, InboxRow, OutboxRow, St
 from shared.kit.events import Envelope, Event
 from shared.kit.inbox import Consumer, hear_once
 from shared.kit.outbox import say
+from shared.kit.scope import SERVICE, Scope
 from shared.kit.worker import Wiring, Worker
 from tests.conftest import Starter
 
@@ -65,11 +66,11 @@ class Channel:
         self.listener = Worker(self.ear_base, self.ear_bus, Wiring("ears", [], [Consumer(Rang, self.ears.hear)]))
 
     async def ring(self, *numbers: int) -> None:
-        async with self.bell_base.transaction() as session:
+        async with self.bell_base.transaction(SERVICE) as session:
             say(session, *(Rang(number=number) for number in numbers))
 
     async def count(self, database: Database, table: Any, *where: Any) -> int:
-        async with database.transaction() as session:
+        async with database.transaction(SERVICE) as session:
             return int(await session.scalar(select(func.count()).select_from(table).where(*where)) or 0)
 
     async def forget_stream(self) -> None:
@@ -113,7 +114,7 @@ async def test_what_commits_is_heard_once_and_in_order(channel: Channel) -> None
 
 async def test_what_does_not_commit_is_never_said(channel: Channel) -> None:
     async def changes_its_mind() -> None:
-        async with channel.bell_base.transaction() as session:
+        async with channel.bell_base.transaction(SERVICE) as session:
             say(session, Rang(number=1))
             await session.flush()
             raise RuntimeError("changed my mind")
@@ -127,7 +128,7 @@ async def test_what_does_not_commit_is_never_said(channel: Channel) -> None:
 
 async def test_a_message_delivered_again_changes_nothing(channel: Channel) -> None:
     await channel.ring(7)
-    async with channel.bell_base.transaction() as session:
+    async with channel.bell_base.transaction(SERVICE) as session:
         payload = (await session.scalars(select(OutboxRow.payload))).one()
     async with channel.running():
         await eventually(lambda: channel.ears.heard == [7])
@@ -144,9 +145,9 @@ async def test_an_acknowledgement_follows_the_commit(channel: Channel, monkeypat
     transaction = channel.ear_base.transaction
 
     @asynccontextmanager
-    async def breaks_at_commit() -> AsyncIterator[Any]:
+    async def breaks_at_commit(scope: Scope) -> AsyncIterator[Any]:
         nonlocal failures
-        async with transaction() as session:
+        async with transaction(scope) as session:
             yield session
             if channel.ears.heard and failures < 2:
                 failures += 1
@@ -177,7 +178,7 @@ async def test_a_poisoned_event_ends_with_a_person_while_the_rest_flows(
         assert channel.ears.heard == [12, 14, 15]
         report = await channel.bells.reconciliation.compare()
     assert [(e["said"], e["heard"], e["missing"]) for e in report["events"]] == [(4, 4, 0)]
-    async with channel.ear_base.transaction() as session:
+    async with channel.ear_base.transaction(SERVICE) as session:
         letter = (await session.scalars(select(DeadLetterRow))).one()
         channel.ears.fails.clear()
         consumers = {Rang.subject: Consumer(Rang, channel.ears.hear)}
@@ -224,7 +225,7 @@ async def test_the_reconciliation_finds_and_says_again_what_a_listener_lost(chan
     async with channel.running():
         await channel.ring(*range(20))
         await eventually(lambda: _is(channel, InboxRow, 20))
-        async with channel.ear_base.transaction() as session:
+        async with channel.ear_base.transaction(SERVICE) as session:
             ids = list(await session.scalars(select(InboxRow.event_id).limit(8)))
             await session.execute(delete(InboxRow).where(InboxRow.event_id.in_(ids)))
         channel.ears.heard.clear()
@@ -277,7 +278,7 @@ def test_an_envelope_is_a_cloud_event() -> None:
 async def test_streams_remember_their_incarnation(channel: Channel) -> None:
     await channel.bells.relay.check_stream()
     assert not channel.bells.relay.forgotten.is_set()
-    async with channel.bell_base.transaction() as session:
+    async with channel.bell_base.transaction(SERVICE) as session:
         (await session.scalars(select(StreamRow))).one().created = "another time"
     await channel.bells.relay.check_stream()
     assert channel.bells.relay.forgotten.is_set()
@@ -291,9 +292,9 @@ async def test_a_lost_database_does_not_count_against_a_message(
     transaction, away = channel.ear_base.transaction, 0
 
     @asynccontextmanager
-    async def often_away() -> AsyncIterator[Any]:
+    async def often_away(scope: Scope) -> AsyncIterator[Any]:
         nonlocal away
-        async with transaction() as session:
+        async with transaction(scope) as session:
             yield session
             if away < 3:
                 away += 1

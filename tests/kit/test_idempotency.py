@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from shared.kit.caller import Caller
 from shared.kit.idempotency import Once, RequestInProgress
+from shared.kit.scope import Scope
 from tests.conftest import Starter
 from treatment_service.main import app
 
@@ -24,11 +25,11 @@ async def service(starter: Starter) -> AsyncIterator[FastAPI]:
 
 async def test_the_second_waits_and_reads_what_the_first_made(service: FastAPI) -> None:
     once = Once("/x", str(uuid4()), b"same")
-    async with service.state.database.transaction() as first:
+    async with service.state.database.transaction(Scope.of(CALLER)) as first:
         assert await once.claim(first, CALLER) is None
 
         async def second() -> object:
-            async with service.state.database.transaction() as session:
+            async with service.state.database.transaction(Scope.of(CALLER)) as session:
                 return await once.claim(session, CALLER)
 
         waiting = asyncio.create_task(second())
@@ -43,14 +44,14 @@ async def test_the_second_goes_on_as_the_first_when_the_first_fails(service: Fas
     once = Once("/x", str(uuid4()), b"same")
 
     async def first() -> None:
-        async with service.state.database.transaction() as session:
+        async with service.state.database.transaction(Scope.of(CALLER)) as session:
             await once.claim(session, CALLER)
             await asyncio.sleep(0.3)
             raise RuntimeError
 
     failing = asyncio.create_task(first())
     await asyncio.sleep(0.1)
-    async with service.state.database.transaction() as session:
+    async with service.state.database.transaction(Scope.of(CALLER)) as session:
         assert await once.claim(session, CALLER) is None
     with pytest.raises(RuntimeError):
         await failing
@@ -61,10 +62,10 @@ async def test_a_first_request_that_takes_too_long_is_named(service: FastAPI, mo
     once = Once("/x", str(uuid4()), b"same")
 
     async def claim_again() -> None:
-        async with service.state.database.transaction() as second:
+        async with service.state.database.transaction(Scope.of(CALLER)) as second:
             await once.claim(second, CALLER)
 
-    async with service.state.database.transaction() as first:
+    async with service.state.database.transaction(Scope.of(CALLER)) as first:
         await once.claim(first, CALLER)
         with pytest.raises(RequestInProgress):
             await claim_again()

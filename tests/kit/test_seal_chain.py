@@ -8,6 +8,7 @@ from sqlalchemy import select, text
 
 from shared.kit import seal_chain
 from shared.kit.database import AuditRow, AuditSealRow
+from shared.kit.scope import SERVICE
 from shared.kit.seal_chain import COLUMNS, leaves_of, proof_of, proven, root_of
 from shared.kit.sealer import ROWS, begin_epoch
 from tests.conftest import Starter
@@ -142,7 +143,7 @@ async def test_the_missing_last_batch_is_found_by_what_the_auditor_was_told(trai
     """Its rows are sealed anew at another moment, so the chain hash is another."""
     told = await trail.verify()
     await trail.write(1)
-    async with trail.database.transaction() as session:
+    async with trail.database.transaction(SERVICE) as session:
         row = await session.get(AuditRow, 10)
         assert row is not None
     await trail.tamper(
@@ -179,7 +180,7 @@ async def test_a_chain_that_was_rewritten_as_a_whole_differs_from_the_printed_he
 
 
 async def test_one_row_is_proven_without_the_others(trail: Trail) -> None:
-    async with trail.database.transaction() as session:
+    async with trail.database.transaction(SERVICE) as session:
         seal = await session.scalar(select(AuditSealRow).where(AuditSealRow.batch == 2))
         assert seal is not None
         row = seal_chain.row_of((await session.execute(text(ROWS + " where seq = 5"))).one())
@@ -192,7 +193,7 @@ async def test_a_restored_database_goes_on_in_its_next_epoch(trail: Trail) -> No
     await trail.write(2)
     owner = Trail(trail.urls.__class__(trail.urls.owner_url, trail.urls.owner_url, ""))
     await trail.tamper("alter table audit alter xid set default (pg_current_xact_id()::text)::bigint - 100")
-    async with owner.database.transaction() as session:
+    async with owner.database.transaction(SERVICE) as session:
         assert await begin_epoch(session, "restored from the copy of yesterday") == 2
     await trail.write(3)
     await trail.seal(2, 3)
@@ -210,7 +211,7 @@ async def test_epochs_of_lives_that_were_put_aside_are_left_out(trail: Trail, mo
     await trail.tamper("alter table audit alter xid set default (pg_current_xact_id()::text)::bigint + 1000000000")
     await trail.write(3)
     await trail.tamper("alter table audit alter xid set default (pg_current_xact_id()::text)::bigint")
-    async with owner.database.transaction() as session:
+    async with owner.database.transaction(SERVICE) as session:
         assert await begin_epoch(session, "restored a second time", above=3, above_seq=5_000_000) == 4
     await trail.write(1)
     await trail.seal()

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared.kit import sealer
 from shared.kit.audit import record
 from shared.kit.database import Database
+from shared.kit.scope import SERVICE
 from shared.kit.sealer import seal_audit, seal_some
 from tests.conftest import Starter
 from tests.kit.trails import CALLER, Trail
@@ -56,7 +57,7 @@ async def test_a_late_commit_is_neither_skipped_nor_preceded(trail: Trail) -> No
 
 
 async def test_rolled_back_rows_leave_no_gap_in_the_sealers_own_numbers(trail: Trail) -> None:
-    async with trail.database.transaction() as session:
+    async with trail.database.transaction(SERVICE) as session:
         with pytest.raises(ValueError, match="not this one"):
             await fails_after_writing(session)
     await trail.write(2)

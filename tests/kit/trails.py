@@ -9,6 +9,7 @@ from deploy.settings import Urls
 from shared.kit.audit import record
 from shared.kit.caller import Caller
 from shared.kit.database import Database
+from shared.kit.scope import SERVICE, Scope
 from shared.kit.sealer import seal_audit, seal_some
 from shared.kit.verification import Step, verify
 
@@ -25,7 +26,7 @@ class Trail:
     async def write(self, count: int, *, a_transaction: int = 1) -> None:
         """Write rows, so many in each transaction."""
         for start in range(0, count, a_transaction):
-            async with self.database.transaction() as session:
+            async with self.database.transaction(Scope.of(CALLER)) as session:
                 for number in range(start, min(start + a_transaction, count)):
                     record(session, CALLER, "read", "thing", number, {"张": [1, None, "二"], "n": number})
 
@@ -54,7 +55,7 @@ class Trail:
 
     async def verify(self) -> Step:
         """The whole chain."""
-        async with self.database.transaction() as session:
+        async with self.database.transaction(SERVICE) as session:
             whole = step = await verify(session, 0)
             while step.more:
                 step = await verify(session, step.batch)
@@ -69,5 +70,5 @@ class Trail:
 
     async def ask(self, query: str) -> list[Any]:
         """The first column of an answer."""
-        async with self.database.transaction() as session:
+        async with self.database.transaction(SERVICE) as session:
             return list(await session.scalars(text(query)))

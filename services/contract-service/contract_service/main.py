@@ -12,6 +12,7 @@ from contract_service.tokens.endpoints import router as token_routes
 from contract_service.tokens.service import Issuer
 from contract_service.worker import wiring
 from shared.kit.database import Database
+from shared.kit.scope import SERVICE
 from shared.kit.service import create_service
 
 
@@ -24,7 +25,7 @@ async def _at_start(app: FastAPI) -> None:
     app.state.verifier.learn(app.state.issuer.published().model_dump())
     if settings.bootstrap_accounts:
         database: Database = app.state.database
-        async with database.transaction() as session:
+        async with database.transaction(SERVICE) as session:
             with_client = await accounts.bring_along(session, app.state.keyring, settings.bootstrap_accounts)
             await institutions.clients_appeared(session, with_client)
 

@@ -16,6 +16,7 @@ from contract_service.institutions.endpoints import EXAMPLE as INSTITUTION
 from contract_service.residents.endpoints import EXAMPLE as RESIDENT
 from shared.kit.database import AuditRow, OutboxRow
 from shared.kit.identity_number import check_digit
+from shared.kit.scope import SERVICE
 from tests.clients import Client
 
 RESIDENTS, INSTITUTIONS = "/contract/v1/residents", "/contract/v1/institutions"
@@ -65,7 +66,7 @@ async def patched(client: Client, path: str, patch: Any, match: str | None = '"1
 
 async def said(app: FastAPI, subject: str, key: str, value: str) -> list[dict[str, Any]]:
     """The data of the events said about one thing, in order."""
-    async with app.state.database.transaction() as session:
+    async with app.state.database.transaction(SERVICE) as session:
         rows = await session.scalars(select(OutboxRow).where(OutboxRow.subject == subject).order_by(OutboxRow.seq))
         data = [json.loads(row.payload)["data"] for row in rows]
     return [item for item in data if item[key] == value]
@@ -73,7 +74,7 @@ async def said(app: FastAPI, subject: str, key: str, value: str) -> list[dict[st
 
 async def written_down(app: FastAPI, object_type: str, object_id: str) -> Sequence[AuditRow]:
     """The audit rows about one thing, in order."""
-    async with app.state.database.transaction() as session:
+    async with app.state.database.transaction(SERVICE) as session:
         query = select(AuditRow).where(AuditRow.object_type == object_type, AuditRow.object_id == object_id)
         rows: Sequence[AuditRow] = (await session.scalars(query.order_by(AuditRow.seq))).all()
         return rows

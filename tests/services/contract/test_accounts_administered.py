@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from contract_service.accounts import rules
 from contract_service.accounts.models import Client as ClientRow
 from contract_service.accounts.models import User
+from shared.kit.scope import SERVICE
 from tests.clients import Client, problem
 from tests.services.contract.registry import INSTITUTIONS, AsRole, an_institution, said, written_down
 from tests.services.contract.staff import CLIENTS, NEW_PASSWORD, TOKEN, USERS, Person, a_user, hired
@@ -39,7 +40,7 @@ async def test_a_new_account_has_a_first_password_shown_once(contract: FastAPI, 
     read = (await administrator.get(f"{USERS}/{body['username']}")).json()
     assert "first_password" not in read
     assert "password_hash" not in read
-    async with contract.state.database.transaction() as session:
+    async with contract.state.database.transaction(SERVICE) as session:
         kept = await session.get(User, body["username"])
     assert kept.password_hash.startswith("$argon2id$")
     rows = await written_down(contract, "account", body["username"])
@@ -212,7 +213,7 @@ async def test_a_new_client_gets_a_secret_and_its_institution_is_said_to_have_on
     problem(await anyone.post(TOKEN, data=form | {"client_secret": renewed}), 401, "invalid_client")
     await administrator.post(f"{CLIENTS}/{made['client_id']}/unlock")
     assert (await anyone.post(TOKEN, data=form | {"client_secret": renewed})).status_code == 200
-    async with contract.state.database.transaction() as session:
+    async with contract.state.database.transaction(SERVICE) as session:
         kept = await session.get(ClientRow, made["client_id"])
     assert renewed not in str(vars(kept))
 

@@ -12,6 +12,7 @@ from contract_service.accounts import rules
 from contract_service.accounts.models import Client as ClientRow
 from contract_service.accounts.models import User
 from contract_service.main import _at_start
+from shared.kit.scope import SERVICE
 from tests.clients import Client
 from tests.services.contract.registry import INSTITUTIONS, AsRole, an_institution, said, written_down
 
@@ -32,7 +33,7 @@ async def test_a_second_start_hashes_nothing_anew(
     contract: FastAPI, accounts: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def kept() -> tuple[str, str]:
-        async with contract.state.database.transaction() as session:
+        async with contract.state.database.transaction(SERVICE) as session:
             user = await session.get(User, "township_centre")
             client = await session.get(ClientRow, "county_hospital")
             return user.password_hash, client.secret_digest

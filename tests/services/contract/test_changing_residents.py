@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from sqlalchemy import select
 
 from contract_service.residents.models import ResidentState
+from shared.kit.scope import SERVICE
 from tests.clients import Client, problem
 from tests.services.contract.registry import (
     RESIDENTS,
@@ -153,7 +154,7 @@ async def test_history_keeps_every_state_with_who_and_when(contract: FastAPI, bu
     assert [state["resident"]["name"] for state in states] == ["测试后", "测试后", "测试前"]
     assert states[2]["resident"] == {name: first[name] for name in states[2]["resident"]}
     assert states[2]["changed_at"] == first["changed_at"]
-    async with contract.state.database.transaction() as session:
+    async with contract.state.database.transaction(SERVICE) as session:
         query = select(ResidentState).where(ResidentState.resident_id == UUID(first["resident_id"]))
         kept = list(await session.scalars(query))
     assert len(kept) == 3

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from contract_service.accounts.models import Failures
 from contract_service.accounts.rules import Patience
 from contract_service.accounts.service import forget_failures
+from shared.kit.scope import SERVICE
 from tests.clients import Client, problem
 from tests.services.contract.registry import AsRole, written_down
 from tests.services.contract.staff import NEW_PASSWORD, TOKEN, USERS, Hands, Person
@@ -69,7 +70,7 @@ async def test_old_failures_no_longer_count(contract: FastAPI, newcomer: Newcome
     await fail(person, 1)
     hands.move(3601)
     await forget_failures(contract.state.database)
-    async with contract.state.database.transaction() as session:
+    async with contract.state.database.transaction(SERVICE) as session:
         assert (await session.scalars(select(Failures))).all() == []
 
 
@@ -83,7 +84,7 @@ async def test_a_name_that_does_not_exist_is_treated_alike(contract: FastAPI, ne
         assert 29 <= int(locked.headers["retry-after"]) <= 31
         one.answers = [answer | {"request_id": ""} for answer in answers]  # type: ignore[attr-defined]
     assert person.answers == nobody.answers  # type: ignore[attr-defined]
-    async with contract.state.database.transaction() as session:
+    async with contract.state.database.transaction(SERVICE) as session:
         kept = [row.place for row in await session.scalars(select(Failures))]
     assert not any(nobody.username in place for place in kept), "what was typed may be a password in the wrong field"
     rows = await written_down(contract, "account", "unknown")

@@ -17,6 +17,7 @@ from contract_service.tokens.models import UsedAssertion
 from contract_service.tokens.rules.assertion import KIND
 from contract_service.tokens.service import forget_what_is_over
 from shared.kit import clock
+from shared.kit.scope import SERVICE
 from tests.clients import Client, problem
 from tests.services.contract.registry import INSTITUTIONS, AsRole, an_institution, written_down
 from tests.services.contract.staff import CLIENTS, TOKEN, Hands
@@ -100,7 +101,7 @@ async def test_used_assertions_are_forgotten_when_nobody_could_use_them_any_more
     contract: FastAPI, machine: Machine, hands: Hands
 ) -> None:
     async def kept() -> int:
-        async with contract.state.database.transaction() as session:
+        async with contract.state.database.transaction(SERVICE) as session:
             query = select(func.count()).where(UsedAssertion.client_id == machine.client_id)
             return int(await session.scalar(query.select_from(UsedAssertion)) or 0)
 

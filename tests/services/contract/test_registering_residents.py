@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from contract_service.residents.models import Resident, ResidentIdentity
 from shared.kit import clock
 from shared.kit.identity_number import check_digit
+from shared.kit.scope import SERVICE
 from tests.clients import Client, problem
 from tests.services.contract.registry import RESIDENTS, AsRole, a_number, a_resident, registered, said, written_down
 
@@ -52,7 +53,7 @@ async def test_a_registration_is_said_sealed_and_written_down(contract: FastAPI,
 async def test_the_number_is_kept_sealed_with_its_digest_and_end(contract: FastAPI, bureau: Client) -> None:
     number = a_number()
     resident = await registered(bureau, number=number)
-    async with contract.state.database.transaction() as session:
+    async with contract.state.database.transaction(SERVICE) as session:
         kept = await session.scalar(
             select(ResidentIdentity).where(ResidentIdentity.digest == contract.state.keyring.digest(number))
         )
@@ -179,7 +180,7 @@ async def test_fifty_at_once_register_one_resident(keys: str, contract: FastAPI,
         assert sum(answer.headers.get("idempotency-replayed") == "true" for answer in answers) == 49
     else:
         assert sorted({answer.status_code for answer in answers}) == [201, 409]
-    async with contract.state.database.transaction() as session:
+    async with contract.state.database.transaction(SERVICE) as session:
         count = await session.scalar(
             select(func.count()).select_from(Resident).where(Resident.household_no == body["household_no"])
         )

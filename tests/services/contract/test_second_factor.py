@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from contract_service.accounts.models import User
 from contract_service.tokens.rules import totp
+from shared.kit.scope import SERVICE
 from tests.clients import Client, problem
 from tests.services.contract.registry import written_down
 from tests.services.contract.staff import NEW_PASSWORD, REVOKE, TOKEN, TOTP, USERS, Hands, Person
@@ -62,7 +63,7 @@ async def test_once_enrolled_there_is_no_way_in_without_a_code(contract: FastAPI
     problem(await person.change_password("another-good-word"), 403, "totp_required")
     person.hands.move(30)
     assert (await person.change_password("another-good-word", totp=person.code())).status_code == 200
-    async with contract.state.database.transaction() as session:
+    async with contract.state.database.transaction(SERVICE) as session:
         kept = await session.get(User, person.username)
     assert person.secret not in kept.sealed_totp
 

@@ -21,6 +21,7 @@ from contract_service.accounts.rules import digest
 from contract_service.tokens.models import RefreshToken
 from contract_service.tokens.rules.signing import SigningKeys
 from shared.kit import clock
+from shared.kit.scope import SERVICE
 from tests.clients import Client, client_of, problem
 from tests.services.contract.registry import INSTITUTIONS, AsRole, written_down
 
@@ -136,13 +137,13 @@ async def test_an_expired_refresh_token_is_refused_and_forgotten_later(
 
     token = (await anyone.post(TOKEN, data=person)).json()["refresh_token"]
     for age in (timedelta(seconds=1), timedelta(days=8)):
-        async with contract.state.database.transaction() as session:
+        async with contract.state.database.transaction(SERVICE) as session:
             mine = RefreshToken.token_hash == digest(token)
             await session.execute(update(RefreshToken).where(mine).values(expires_at=clock.now() - age))
         form = {"grant_type": "refresh_token", "refresh_token": token}
         problem(await anyone.post(TOKEN, data=form), 400, "invalid_grant")
         await forget_what_is_over(contract.state.database)
-        async with contract.state.database.transaction() as session:
+        async with contract.state.database.transaction(SERVICE) as session:
             assert (await session.get(RefreshToken, digest(token)) is None) == (age.days == 8)
 
 
@@ -150,7 +151,7 @@ async def test_a_closed_account_gets_nothing_more(contract: FastAPI, anyone: Cli
     token = (await anyone.post(TOKEN, data=person)).json()["refresh_token"]
 
     async def set_active(active: bool) -> None:
-        async with contract.state.database.transaction() as session:
+        async with contract.state.database.transaction(SERVICE) as session:
             await session.execute(update(User).where(User.username == person["username"]).values(active=active))
 
     await set_active(False)

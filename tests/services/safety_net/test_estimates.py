@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from safety_net_service.estimates.schemas import EXAMPLE
 from safety_net_service.settlements.models import Settlement
 from shared.kit.database import OutboxRow
+from shared.kit.scope import SERVICE
 from tests.clients import problem
 from tests.services.safety_net.world import World
 
@@ -30,7 +31,7 @@ def a_body(world: World, **changes: Any) -> dict[str, Any]:
 
 
 async def counted(world: World) -> tuple[int, int]:
-    async with world.state.database.transaction() as session:
+    async with world.state.database.transaction(SERVICE) as session:
         settlements = await session.scalar(select(func.count()).select_from(Settlement))
         said = await session.scalar(select(func.count()).select_from(OutboxRow))
     return settlements or 0, said or 0

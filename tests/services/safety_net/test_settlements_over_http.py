@@ -9,6 +9,7 @@ from sqlalchemy import update
 
 from safety_net_service.settlements.models import Settlement
 from shared.kit import clock
+from shared.kit.scope import SERVICE
 from tests.clients import Issuer, problem
 from tests.services.safety_net.world import World
 
@@ -164,7 +165,7 @@ async def test_a_pack_that_is_gone_can_not_be_recomputed_with(world: World) -> N
 
 
 async def tamper(world: World, settlement: Settlement, **values: Any) -> None:
-    async with world.state.database.transaction() as session:
+    async with world.state.database.transaction(SERVICE) as session:
         await session.execute(
             update(Settlement).where(Settlement.settlement_id == settlement.settlement_id).values(**values)
         )

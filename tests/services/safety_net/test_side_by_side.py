@@ -14,6 +14,7 @@ from safety_net_service.bills.repository import Bills, Looks
 from safety_net_service.registry import service as registry
 from shared.events.treatment import BillFacts, DischargeBilled, DischargeCorrected
 from shared.kit import clock
+from shared.kit.scope import SERVICE
 from tests.clients import Issuer
 from tests.services.safety_net.test_limited_fund import URAD, a_held_bill, confirm, propose
 from tests.services.safety_net.world import World
@@ -29,7 +30,7 @@ def a_bill_of_the_fund(world: World, kind: type[BillFacts] = DischargeBilled, ve
 @asynccontextmanager
 async def batch(world: World) -> AsyncIterator[AsyncSession]:
     """One transaction, as the inbox opens it for a batch."""
-    async with world.state.database.transaction() as session:
+    async with world.state.database.transaction(SERVICE) as session:
         yield session
 
 

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from safety_net_service.main import app
 from shared.kit.database import DeadLetterRow
 from shared.kit.events import Envelope, Event
+from shared.kit.scope import SERVICE
 from tests.clients import Issuer
 from tests.conftest import Starter
 from tests.services.safety_net.world import World
@@ -51,5 +52,5 @@ async def test_a_bill_over_the_channel_waits_is_rejected_and_is_settled_when_the
     await publish(world, world.a_void(2))
     await until(world, "superseded", "voided")
     assert [event.state for event in await world.said()] == ["rejected", "settled", "voided"]
-    async with world.state.database.transaction() as session:
+    async with world.state.database.transaction(SERVICE) as session:
         assert await session.get(DeadLetterRow, world.discharge_id) is None

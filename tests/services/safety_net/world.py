@@ -26,6 +26,7 @@ from shared.kit import clock
 from shared.kit.database import AuditRow, OutboxRow
 from shared.kit.events import Envelope, Event
 from shared.kit.money import fen
+from shared.kit.scope import SERVICE
 from tests.clients import Client, Issuer, client_of
 
 NAME = "测试甲"
@@ -134,7 +135,7 @@ class World:
     async def hear(self, *events: Event) -> None:
         """Hear each event in a transaction of its own, as the inbox does, and let the clock strike after it."""
         for event in events:
-            async with self.state.database.transaction() as session:
+            async with self.state.database.transaction(SERVICE) as session:
                 await self.hear_in(session, event)
             await self.look()
 
@@ -157,7 +158,7 @@ class World:
 
     async def let_time_pass(self) -> None:
         """End every wait of this world's bill, and let the service look at what is due."""
-        async with self.state.database.transaction() as session:
+        async with self.state.database.transaction(SERVICE) as session:
             await session.execute(
                 update(Bill)
                 .where(Bill.discharge_id == self.discharge_id, Bill.wait_until.is_not(None))
@@ -174,20 +175,20 @@ class World:
 
     async def bill(self) -> Bill:
         """The bill's row."""
-        async with self.state.database.transaction() as session:
+        async with self.state.database.transaction(SERVICE) as session:
             found: Bill | None = await session.get(Bill, self.discharge_id)
         assert found is not None
         return found
 
     async def looks(self) -> list[str]:
         """Why the bill is still to be looked at."""
-        async with self.state.database.transaction() as session:
+        async with self.state.database.transaction(SERVICE) as session:
             mine = select(Look.kind).where(Look.key == str(self.discharge_id)).order_by(Look.seq)
             return list(await session.scalars(mine))
 
     async def settlements(self, discharge_id: UUID | None = None) -> list[Settlement]:
         """Every settlement of the bill, oldest first."""
-        async with self.state.database.transaction() as session:
+        async with self.state.database.transaction(SERVICE) as session:
             mine = select(Settlement).where(Settlement.discharge_id == (discharge_id or self.discharge_id))
             return list(await session.scalars(mine.order_by(Settlement.seq)))
 
@@ -198,7 +199,7 @@ class World:
 
     async def said(self) -> list[BillSettled]:
         """What was said about the bill, in order."""
-        async with self.state.database.transaction() as session:
+        async with self.state.database.transaction(SERVICE) as session:
             rows = await session.scalars(
                 select(OutboxRow).where(OutboxRow.subject == BillSettled.subject).order_by(OutboxRow.seq)
             )
@@ -207,13 +208,13 @@ class World:
 
     async def cases(self) -> list[Recovery]:
         """The recoveries about the bill, oldest first."""
-        async with self.state.database.transaction() as session:
+        async with self.state.database.transaction(SERVICE) as session:
             mine = select(Recovery).where(Recovery.discharge_id == self.discharge_id).order_by(Recovery.seq)
             return list(await session.scalars(mine))
 
     async def audited(self, object_id: object) -> list[str]:
         """What was done to a record."""
-        async with self.state.database.transaction() as session:
+        async with self.state.database.transaction(SERVICE) as session:
             mine = select(AuditRow.action).where(AuditRow.object_id == str(object_id)).order_by(AuditRow.seq)
             return list(await session.scalars(mine))
 
@@ -229,7 +230,7 @@ class World:
 
     async def claim(self, settlement: Settlement) -> None:
         """Let a settlement be claimed, as a hospital's monthly batch will."""
-        async with self.state.database.transaction() as session:
+        async with self.state.database.transaction(SERVICE) as session:
             await session.execute(
                 update(Settlement)
                 .where(Settlement.settlement_id == settlement.settlement_id)

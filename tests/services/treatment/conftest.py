@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from deploy.settings import Urls
 from shared.events.contract import IdentityDigest, InstitutionChanged, Period, ResidentChanged
+from shared.kit.scope import SERVICE
 from tests.clients import Client, Issuer, client_of
 from tests.conftest import Starter
 from treatment_service.discharges.schemas import EXAMPLE
@@ -64,7 +65,7 @@ async def urls(starter: Starter) -> Urls:
 @pytest.fixture(scope="session")
 async def treatment(starter: Starter, urls: Urls) -> AsyncIterator[FastAPI]:
     async with starter.running(app, "treatment", urls, TREATMENT_RUN_WORKER="false"):
-        async with app.state.database.transaction() as session:
+        async with app.state.database.transaction(SERVICE) as session:
             for code in (COUNTY_HOSPITAL, TCM_HOSPITAL):
                 await hear_institution(session, an_institution(code))
             await hear_institution(session, an_institution(CITY_HOSPITAL, county_code="450200"))

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from shared.events.safety_net import BillSettled
 from shared.kit.events import Envelope
 from shared.kit.inbox import Consumer, hear_once
+from shared.kit.scope import SERVICE
 from tests.clients import Client, Issuer, client_of, problem
 from tests.services.treatment.conftest import COUNTY_HOSPITAL, FAR_HOSPITAL, a_bill
 from treatment_service.discharges.consumers import hear_settled
@@ -37,7 +38,7 @@ def settled(discharge_id: str, **known: Any) -> BillSettled:
 async def hear(app: FastAPI, *events: BillSettled) -> None:
     consumers = {BillSettled.subject: Consumer(BillSettled, hear_settled(app.state.waits))}
     for event in events:
-        async with app.state.database.transaction() as session:
+        async with app.state.database.transaction(SERVICE) as session:
             await hear_once(session, Envelope.around(event), consumers)
 
 
@@ -227,7 +228,7 @@ async def test_a_slow_transaction_is_not_passed_by(treatment: FastAPI, hospital:
         page = (await hospital.get(f"{BILLS}/changes", params={"cursor": last, "limit": 200})).json()
     slow_id = uuid4()
     row = {"institution_code": COUNTY_HOSPITAL, "discharge_id": slow_id, "bill_no": "slow", "version": 1}
-    async with treatment.state.database.transaction() as slow:
+    async with treatment.state.database.transaction(SERVICE) as slow:
         Discharges(slow).note_change(row, "recorded")
         await slow.flush()
         _, quick = await recorded(hospital)

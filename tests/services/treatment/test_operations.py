@@ -14,6 +14,7 @@ from shared.kit.database import AuditRow, IdempotencyRow, InboxRow, OutboxRow
 from shared.kit.events import Envelope
 from shared.kit.idempotency import forget_old_keys
 from shared.kit.inbox import bury
+from shared.kit.scope import SERVICE
 from shared.kit.worker import forget_old_messages
 from tests.clients import Client, Issuer, client_of, problem
 from tests.services.treatment.conftest import a_bill
@@ -59,7 +60,7 @@ async def test_a_replayed_answer_writes_its_audit_row(treatment: FastAPI, hospit
     bill, key = a_bill(), str(uuid4())
 
     async def replays() -> int:
-        async with treatment.state.database.transaction() as session:
+        async with treatment.state.database.transaction(SERVICE) as session:
             query = select(func.count()).select_from(AuditRow).where(AuditRow.action == "replayed")
             return int(await session.scalar(query) or 0)
 
@@ -95,7 +96,7 @@ async def test_the_service_itself_can_neither_change_nor_remove_what_was_done(ur
 async def test_what_was_said_is_kept_35_days_and_keys_30(treatment: FastAPI, hospital: Client) -> None:
     database = treatment.state.database
     await recorded(hospital)
-    async with database.transaction() as session:
+    async with database.transaction(SERVICE) as session:
         rows = list(await session.scalars(select(OutboxRow).order_by(OutboxRow.seq.desc()).limit(3)))
         ages = dict(zip((row.seq for row in rows), (36, 34, None), strict=False))
         for seq, days in ages.items():
@@ -109,7 +110,7 @@ async def test_what_was_said_is_kept_35_days_and_keys_30(treatment: FastAPI, hos
         session.add(InboxRow(event_id=heard, subject="x", heard_at=clock.now() - timedelta(days=40)))
     await forget_old_messages(database)
     await forget_old_keys(database)
-    async with database.transaction() as session:
+    async with database.transaction(SERVICE) as session:
         left = set(await session.scalars(select(OutboxRow.seq).where(OutboxRow.seq.in_(ages))))
         assert left == {seq for seq, days in ages.items() if days != 36}
         assert set(await session.scalars(select(IdempotencyRow.key).where(IdempotencyRow.key.in_(keys)))) == {keys[1]}

@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from deploy.settings import Urls
 from shared.kit.database import AuditRow, IdempotencyRow, OutboxRow
 from shared.kit.events import Envelope
+from shared.kit.scope import SERVICE
 from tests.clients import Client, problem
 from tests.services.treatment.conftest import CITY_HOSPITAL, FAR_HOSPITAL, TCM_HOSPITAL, a_bill
 from treatment_service.discharges.models import BillVersion, Discharge
@@ -20,7 +21,7 @@ BILLS = "/treatment/v1/discharges"
 
 
 async def count(app: FastAPI, bill_no: str) -> int:
-    async with app.state.database.transaction() as session:
+    async with app.state.database.transaction(SERVICE) as session:
         query = select(func.count()).select_from(Discharge).where(Discharge.bill_no == bill_no)
         return int(await session.scalar(query) or 0)
 
@@ -39,8 +40,8 @@ async def test_a_recorded_bill_is_committed_with_its_key_audit_row_and_event(
         None,
     )
     assert answer.headers["location"] == f"{BILLS}/{body['discharge_id']}"
-    async with treatment.state.database.transaction() as session:
-        assert await session.get(IdempotencyRow, ("county", BILLS, key))
+    async with treatment.state.database.transaction(SERVICE) as session:
+        assert await session.get(IdempotencyRow, ("county", BILLS, treatment.state.keyring.digest(f"key:{key}")))
         audited = select(AuditRow).where(AuditRow.object_id == body["discharge_id"], AuditRow.action == "recorded")
         assert len(list(await session.scalars(audited))) == 1
         said = [
@@ -57,7 +58,7 @@ async def test_a_recorded_bill_is_committed_with_its_key_audit_row_and_event(
 async def test_identity_number_and_name_are_nowhere_in_the_clear(treatment: FastAPI, hospital: Client) -> None:
     marked = a_bill(patient={"identity_number": "450223196001010001", "name": "罕见姓名"})
     discharge_id = (await hospital.create(BILLS, marked)).json()["discharge_id"]
-    async with treatment.state.database.transaction() as session:
+    async with treatment.state.database.transaction(SERVICE) as session:
         version = await session.scalar(select(BillVersion).where(BillVersion.bill_no == marked["bill_no"]))
         payloads = b"".join(await session.scalars(select(OutboxRow.payload)))
     assert version is not None

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from shared.kit.caller import Caller
 from shared.kit.idempotency import Once
+from shared.kit.scope import Scope
 from tests.clients import Client, Issuer, client_of, problem
 from tests.services.treatment.conftest import COUNTY_HOSPITAL, FAR_HOSPITAL, a_bill
 from tests.services.treatment.test_after_recording import correct, recorded
@@ -56,8 +57,8 @@ async def test_retries_of_one_request_starve_nobody(
     """While the first request of a key runs, its retries hold no connection that others need."""
     bill, key = a_bill(), str(uuid4())
     caller = Caller("county", frozenset({"hospital"}), "450223", COUNTY_HOSPITAL)
-    async with treatment.state.database.transaction() as first:
-        assert await Once(BILLS, key, b"other").claim(first, caller) is None
+    async with treatment.state.database.transaction(Scope.of(caller)) as first:
+        assert await Once.of(treatment.state.keyring, BILLS, key, b"other").claim(first, caller) is None
         retries = [asyncio.create_task(hospital.create(BILLS, bill, key=key)) for _ in range(60)]
         await asyncio.sleep(0.3)
         began = time.monotonic()

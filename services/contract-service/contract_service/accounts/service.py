@@ -20,6 +20,7 @@ from shared.kit.audit import record
 from shared.kit.caller import SYSTEM, Caller
 from shared.kit.database import Database
 from shared.kit.log import log
+from shared.kit.scope import SERVICE
 from shared.kit.sealing import Keyring
 from shared.kit.tokens import block_of
 
@@ -140,7 +141,7 @@ async def bring_along(session: AsyncSession, keyring: Keyring, text: str) -> set
 
 async def forget_failures(database: Database) -> None:
     """Drop failed sign-ins that no longer count."""
-    async with database.transaction() as session:
+    async with database.transaction(SERVICE) as session:
         await FailedSignIns(session).forget(clock.now() - REMEMBERED)
 
 

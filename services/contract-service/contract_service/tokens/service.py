@@ -1,4 +1,7 @@
-"""The use cases: give tokens to machines and people, change a password, enrol an authenticator, sign out."""
+"""The use cases: give tokens to machines and people, change a password, enrol an authenticator, sign out.
+
+All of it is the service's own work: here nobody is known yet, so there is nobody whose scope could bound it.
+"""
 
 import asyncio
 import time
@@ -37,6 +40,7 @@ from shared.kit.caller import Caller
 from shared.kit.database import Database
 from shared.kit.log import log
 from shared.kit.problems import Invalid, Problem
+from shared.kit.scope import SERVICE
 from shared.kit.tokens import AUDIENCE
 
 BOUND_TO = ("roles", "county_code", "institution_code", "township_code", "village_code", "department", "name")
@@ -113,7 +117,7 @@ async def for_client(database: Database, issuer: Issuer, given: ClientProof, add
     """A token for a hospital's system. Whatever is wrong, the answer and the work are the same."""
     doorkeeper = issuer.doorkeeper
     places = doorkeeper.machine_places(given.client_id, address)
-    async with database.transaction() as session:
+    async with database.transaction(SERVICE) as session:
         if seconds := await doorkeeper.locked_seconds(session, places):
             raise SignInLocked(seconds)
         client, keys = await accounts.active_client(session, given.client_id)
@@ -181,7 +185,7 @@ async def enrol(database: Database, issuer: Issuer, given: PersonProof, address:
 
 async def for_refresh(database: Database, issuer: Issuer, refresh_token: str, address: str) -> TokenRead:
     """New tokens for a refresh token, which then is used up; used again, everything that came of that sign-in ends."""
-    async with database.transaction() as session:
+    async with database.transaction(SERVICE) as session:
         tokens, now = RefreshTokens(session), clock.now()
         token = await tokens.of_hash(secrets.digest(refresh_token))
         user = await accounts.active_user(session, token.username) if token else None
@@ -201,7 +205,7 @@ async def for_refresh(database: Database, issuer: Issuer, refresh_token: str, ad
 
 async def sign_out(database: Database, refresh_token: str, address: str) -> None:
     """End a sign-in: its refresh tokens work no more. Whoever holds one may; an unknown one is no error (RFC 7009)."""
-    async with database.transaction() as session:
+    async with database.transaction(SERVICE) as session:
         tokens, now = RefreshTokens(session), clock.now()
         token = await tokens.of_hash(secrets.digest(refresh_token))
         user = await accounts.active_user(session, token.username) if token else None
@@ -213,7 +217,7 @@ async def sign_out(database: Database, refresh_token: str, address: str) -> None
 
 async def forget_what_is_over(database: Database) -> None:
     """Drop refresh tokens that expired a week ago (until then a copied one is still recognised) and old assertions."""
-    async with database.transaction() as session:
+    async with database.transaction(SERVICE) as session:
         await RefreshTokens(session).forget(clock.now() - timedelta(days=7))
         await UsedAssertions(session).forget(clock.now() - timedelta(hours=1))
 
@@ -232,7 +236,7 @@ async def _as_person(
     doorkeeper = issuer.doorkeeper
     places = doorkeeper.person_places(given.username, address)
     async with _passwords:
-        async with database.transaction() as session:
+        async with database.transaction(SERVICE) as session:
             seconds = await doorkeeper.locked_seconds(session, places)
             user = await accounts.active_user(session, given.username)
         if seconds:
@@ -241,7 +245,7 @@ async def _as_person(
         # No connection is held here: a flood of sign-ins must not keep the registry's work from the database.
         kept = user.password_hash if user else None
         same = await asyncio.to_thread(secrets.same_password, given.password, kept)
-        async with database.transaction() as session:
+        async with database.transaction(SERVICE) as session:
             user = await accounts.active_user(session, given.username, to_change=True)
             if not same or user is None or user.password_hash != kept:
                 await doorkeeper.failed(session, places, given.username, address, "password")

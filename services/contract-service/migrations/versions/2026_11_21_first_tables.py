@@ -85,7 +85,7 @@ def upgrade() -> None:
     sa.Column('household_no', sa.String(length=32), nullable=False),
     sa.Column('relation_to_head', sa.String(length=40), nullable=False),
     sa.Column('village_code', sa.String(length=12), nullable=False),
-    sa.Column('phone', sa.String(length=40), nullable=True),
+    sa.Column('sealed_phone', sa.String(length=400), nullable=True),
     sa.Column('registered_poor', postgresql.JSONB(astext_type=sa.Text()), nullable=False),
     sa.Column('insurance', postgresql.JSONB(astext_type=sa.Text()), nullable=False),
     sa.Column('household_registration', sa.Boolean(), nullable=False),

@@ -12,6 +12,7 @@ from shared.events.treatment import BillFacts, DischargeVoided
 from shared.kit import clock
 from shared.kit.database import Database, is_transient
 from shared.kit.log import log
+from shared.kit.scope import SERVICE
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Hearing:
         while True:
             seq, discharge_id = None, ""
             try:
-                async with database.transaction() as session:
+                async with database.transaction(SERVICE) as session:
                     due = await Looks(session).next_due(clock.now())
                     if due is None:
                         return
@@ -54,5 +55,5 @@ class Hearing:
                 if seq is None or is_transient(error):
                     raise
                 log("error", "bill_not_judged", discharge_id=discharge_id, error_type=type(error).__name__)
-                async with database.transaction() as session:
+                async with database.transaction(SERVICE) as session:
                     await Looks(session).put_off(seq, clock.now() + service.PUT_OFF)

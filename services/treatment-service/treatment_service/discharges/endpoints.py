@@ -1,24 +1,21 @@
 """Discharge bills over HTTP."""
 
-import re
 from typing import Annotated, Any
 from uuid import UUID
 
-import msgspec
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
-from shared.kit import idempotency
 from shared.kit.caller import Caller, allowed
 from shared.kit.cursors import Paging
 from shared.kit.database import Database, Session
 from shared.kit.fields import LawDate
-from shared.kit.idempotency import Once, OnceKey
+from shared.kit.idempotency import OnceKey
 from shared.kit.problems import NotFound, Problem
-from shared.kit.strict_json import MIB, StrictRoute, UnsupportedMediaType, read_body
+from shared.kit.scope import Scope
+from shared.kit.strict_json import StrictRoute
+from shared.kit.waits import preferred_seconds
 from treatment_service.discharges import service
-from treatment_service.discharges.formats import ndjson
 from treatment_service.discharges.schemas import (
-    EXAMPLE,
     DischargeAnswer,
     DischargeBill,
     DischargeChangePage,
@@ -33,8 +30,6 @@ from treatment_service.errors import NotYourInstitution
 
 router = APIRouter(prefix="/treatment/v1/discharges", tags=["discharges 出院结算单"], route_class=StrictRoute)
 
-MOST_WAIT_SECONDS = 30
-BATCH_LIMIT = 16 * MIB
 Reporter = Annotated[Caller, allowed("hospital", "hrss")]
 Hospital = Annotated[Caller, allowed("hospital")]
 Reader = Annotated[Caller, allowed("hospital", "hrss", "health_bureau", "safety_net_office", "auditor")]
@@ -55,8 +50,7 @@ def wait_seconds(
     ] = None,
 ) -> int:
     """How long the caller would wait for the settlement."""
-    asked = re.search(r'(?:^|[,;\s])wait\s*=\s*"?([0-9]{1,6})', prefer or "", re.IGNORECASE)
-    return min(int(asked.group(1)), MOST_WAIT_SECONDS) if asked else 0
+    return preferred_seconds(prefer)
 
 
 Wait = Annotated[int, Depends(wait_seconds)]
@@ -71,7 +65,7 @@ async def _answer(
     latest: dict[str, Any] = {}
 
     async def look() -> bool | None:
-        async with database.transaction() as session:
+        async with database.transaction(Scope.of(caller)) as session:
             found = await service.answers(session, caller, [discharge_id])
         if discharge_id not in found:
             raise NotFound
@@ -103,7 +97,7 @@ async def record_discharge(
     `part_above_total`, `date_in_future`, `nothing_to_settle`, `version_not_first`, `bill_already_recorded`.
     """
     state = request.app.state
-    async with state.database.transaction() as session:
+    async with state.database.transaction(Scope.of(caller)) as session:
         replay = await once.claim(session, caller)
         if replay is None:
             (outcome,) = await service.record_bills(session, caller, state.keyring, [bill])
@@ -116,61 +110,18 @@ async def record_discharge(
     return await _answer(request, caller, discharge_id, status, wait=wait, replayed=replay is not None)
 
 
-@router.post(
-    "/batch",
-    summary="成批报送（NDJSON，每行一份）",
-    response_class=Response,
-    responses={200: {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}}},
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {
-                "application/x-ndjson": {
-                    "schema": {"type": "string", "description": "每行一份结算单，最多 5000 行"},
-                    "example": msgspec.json.encode(EXAMPLE).decode(),
-                }
-            },
-        }
-    },
-)
-async def record_batch(
-    request: Request,
-    caller: Reporter,
-    idempotency_key: Annotated[str | None, Header(description="幂等键", max_length=1000)] = None,
-) -> Response:
-    """Record up to 5,000 bills. One line of answer for each line, in order, when all is committed.
-
-    A bad line does not stop the others. 413 `too_many_lines` above 5,000.
-    """
-    key = idempotency.checked_key(idempotency_key)
-    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if kind not in ("application/x-ndjson", "application/ndjson", "application/jsonl"):
-        raise UnsupportedMediaType("Content-Type 应为 application/x-ndjson。")
-    raw = await read_body(request, BATCH_LIMIT)
-    state = request.app.state
-    bills = await ndjson.read(raw, caller)
-    once = Once(request.url.path, key, state.keyring.fingerprint(raw))
-    async with state.database.transaction() as session:
-        replay = await once.claim(session, caller)
-        if replay is None:
-            outcomes = await ndjson.record(session, caller, state.keyring, bills)
-            await once.keep(session, caller, 200, lines=outcomes)
-        else:
-            outcomes = replay.ids["lines"]
-    async with state.database.transaction() as session:
-        body = await ndjson.answer(session, caller, outcomes)
-    headers = {"Idempotency-Replayed": "true"} if replay is not None else {}
-    return Response(body, 200, headers=headers, media_type="application/x-ndjson")
-
-
 @router.get("/changes", response_model=DischargeChangePage, summary="本机构结算单的变动")
-async def list_changes(session: Session, page: Paging, caller: Hospital) -> Any:
+async def list_changes(request: Request, page: Paging, caller: Hospital) -> Any:
     """Every change of state, version or settlement of the hospital's bills, in the order of their commits.
 
     Keep `next_cursor` and ask again: it is given even when nothing is new.
     """
+    database: Database = request.app.state.database
     after = page.after[0] if page.after else 0
-    rows = await service.changes(session, caller, after, page.limit)
+    # All hospitals' changes stand in one order: placing them is the service's own work, over before this one's is read.
+    await service.place_changes(database)
+    async with database.transaction(Scope.of(caller)) as session:
+        rows = await service.changes(session, caller, after, page.limit)
     last = rows[-1].position if rows else after
     return {
         "items": [DischargeChangeRead.model_validate(row) for row in rows],
@@ -218,7 +169,7 @@ async def correct_discharge(
 ) -> Response:
     """The whole bill again as its next version. `version_conflict` for another version, `bill_voided` after a void."""
     state = request.app.state
-    async with state.database.transaction() as session:
+    async with state.database.transaction(Scope.of(caller)) as session:
         replay = await once.claim(session, caller)
         if replay is None:
             done = await service.correct(
@@ -234,6 +185,6 @@ async def correct_discharge(
 @router.post("/{discharge_id}/void", response_model=DischargeAnswer, summary="作废结算单")
 async def void_discharge(discharge_id: UUID, request: Request, reason: DischargeVoid, caller: Hospital) -> Response:
     """Withdraw a bill. Again: 200, the same."""
-    async with request.app.state.database.transaction() as session:
+    async with request.app.state.database.transaction(Scope.of(caller)) as session:
         await service.void(session, caller, discharge_id, reason.reason)
     return await _answer(request, caller, discharge_id, 200)

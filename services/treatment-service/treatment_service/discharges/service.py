@@ -16,6 +16,7 @@ from shared.kit.caller import Caller
 from shared.kit.database import Database
 from shared.kit.outbox import say
 from shared.kit.problems import FieldError, Invalid, NotFound, Problem
+from shared.kit.scope import SERVICE
 from shared.kit.sealing import Keyring, plain_name
 from treatment_service.discharges import rules
 from treatment_service.discharges.models import BillSettlement, BillVersion, Discharge, DischargeChange
@@ -35,6 +36,9 @@ class Recorded:
 
     discharge_id: UUID
     fresh: bool
+
+
+Outcomes = Sequence[Recorded | Problem | None]
 
 
 @dataclass(frozen=True)
@@ -92,8 +96,7 @@ class Sealed:
     def facts(self, discharge_id: UUID) -> dict[str, Any]:
         """The bill as other services hear it."""
         bill = self.bill
-        reimbursed = {f"{name}_fen": fen for name, fen in bill.reimbursements.model_dump().items()}
-        charged = {f"{name}_fen": fen for name, fen in bill.charges.model_dump().items()}
+        amounts = {**bill.charges.model_dump(), **bill.reimbursements.model_dump()}
         return {
             "discharge_id": discharge_id,
             "version": bill.version,
@@ -104,8 +107,7 @@ class Sealed:
             "sealed_name": self.sealed_name,
             **bill.stay.model_dump(),
             "diagnoses": [diagnosis.model_dump() for diagnosis in bill.diagnoses],
-            **charged,
-            **reimbursed,
+            **{f"{name}_fen": fen for name, fen in amounts.items()},
             **bill.circumstances.model_dump(),
             "recorded_at": clock.now(),
         }
@@ -148,7 +150,7 @@ async def record_bills(
             say(session, DischargeBilled(**sealed.facts(discharge_id)))
         if done % BREATH == 0:
             await asyncio.sleep(0)
-    return await _with_recorded_before(discharges, caller, keyring, bills, outcomes)
+    return await recorded_before(session, caller, keyring, bills, outcomes)
 
 
 def _refusal(
@@ -185,23 +187,23 @@ def _head_of_first(
     )
 
 
-async def _with_recorded_before(
-    discharges: Discharges,
-    caller: Caller,
-    keyring: Keyring,
-    bills: Sequence[DischargeBill],
-    outcomes: Sequence[Recorded | Problem | None],
+async def recorded_before(
+    session: AsyncSession, caller: Caller, keyring: Keyring, bills: Sequence[DischargeBill], judged: Outcomes = ()
 ) -> list[Recorded | Problem]:
-    """The outcomes, with those of bills whose number stands already filled in."""
+    """What became of bills whose number stands already; an outcome that is ``judged`` by other reasons stays."""
+    outcomes, discharges = judged or [None] * len(bills), Discharges(session)
     known = {bill.natural_key for bill, outcome in zip(bills, outcomes, strict=True) if outcome is None}
     versions = await discharges.versions(known)
     ids = [version.discharge_id for version in versions.values()]
     seen = {bill.discharge_id for bill in await discharges.many(ids, caller)}
     filled = []
-    for bill, outcome in zip(bills, outcomes, strict=True):
+    for place, (bill, outcome) in enumerate(zip(bills, outcomes, strict=True)):
+        if place % BREATH == 0:
+            await session.flush()
+            await asyncio.sleep(0)
         found = outcome or _recorded_before(versions.get(bill.natural_key), seen, bill, keyring)
         if outcome is None and isinstance(found, Recorded):
-            record(discharges.session, caller, "recorded_again", "discharge", found.discharge_id)
+            record(session, caller, "recorded_again", "discharge", found.discharge_id)
         filled.append(found)
     return filled
 
@@ -383,9 +385,7 @@ async def page(
 
 async def changes(session: AsyncSession, caller: Caller, after: int, limit: int) -> list[DischargeChange]:
     """What changed with a hospital's own bills, in the order of the commits. Looking is audited."""
-    discharges = Discharges(session)
-    await discharges.place_changes()
-    rows = await discharges.changes(caller.institution_code or "", after, limit)
+    rows = await Discharges(session).changes(caller.institution_code or "", after, limit)
     if rows:
         seen = {"after": after, "discharges": sorted({str(row.discharge_id) for row in rows})}
         record(session, caller, "read_changes", "discharge", "*", seen)
@@ -393,8 +393,8 @@ async def changes(session: AsyncSession, caller: Caller, after: int, limit: int)
 
 
 async def place_changes(database: Database) -> None:
-    """By the clock: changes that no hospital has asked for get their positions too, a portion at a time."""
+    """Give committed changes their positions, a portion at a time: before a hospital asks, and by the clock."""
     while True:
-        async with database.transaction() as session:
+        async with database.transaction(SERVICE) as session:
             if await Discharges(session).place_changes() < PORTION:
                 return
