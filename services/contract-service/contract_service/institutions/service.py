@@ -64,11 +64,11 @@ async def history(session: AsyncSession, page: Page, code: str) -> list[Institut
 
 async def change(session: AsyncSession, caller: Caller, match: Match, code: str, patch: dict[str, Any]) -> Institution:
     """Change an institution. What changes nothing makes no new state and says nothing: services would go in circles."""
+    if (await read(session, code)).registered_by_county != caller.county_code:
+        raise OtherCountysInstitution
     institution = await Institutions(session).of_code(code, to_change=True)
     if institution is None:
         raise NotFound
-    if institution.registered_by_county != caller.county_code:
-        raise OtherCountysInstitution
     match.require(institution.revision)
     try:
         wanted = InstitutionCreate.model_validate(merged(_state(institution), patch))
