@@ -32,6 +32,7 @@ from deploy.secrets import Secrets
 from deploy.settings import SERVICES, read_settings, value
 from deploy.state import State, write_private
 from shared.kit.database import Database
+from shared.kit.scope import SERVICE
 from shared.kit.sealer import GAP, begin_epoch
 from shared.kit.sealing import Keyring
 
@@ -79,7 +80,7 @@ async def _begin(
     above = 0 if aside is None else int(await aside.fetchval("select max(epoch) from audit_epochs") or 0)
     database = Database(url)
     try:
-        async with database.transaction() as session:
+        async with database.transaction(SERVICE) as session:
             epoch = await begin_epoch(session, note, above=above, above_seq=given.get(AUDIT_SEQUENCE, 0))
             for sequence, last in (await session.execute(text(SEQUENCES))).all():
                 if sequence != AUDIT_SEQUENCE:

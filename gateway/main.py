@@ -16,7 +16,7 @@ from gateway.own import OwnPages
 from gateway.proxy import Upstream
 from gateway.routes import LIMITS, ORDINARY, checked_path, is_public, service_of
 from gateway.settings import GatewaySettings
-from shared.kit.log import log, name_service
+from shared.kit.log import hush_libraries, log, name_service
 from shared.kit.problems import InternalError, Problem
 from shared.kit.tokens import TokenVerifier, bearer
 
@@ -68,6 +68,7 @@ class Gateway:
             return
         await send({"type": "lifespan.startup.complete"})
         log("info", "started")
+        hush_libraries()
         await receive()
         await self.close()
         log("info", "stopped")

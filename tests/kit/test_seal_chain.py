@@ -211,7 +211,7 @@ async def test_epochs_of_lives_that_were_put_aside_are_left_out(trail: Trail, mo
     await trail.tamper("alter table audit alter xid set default (pg_current_xact_id()::text)::bigint + 1000000000")
     await trail.write(3)
     await trail.tamper("alter table audit alter xid set default (pg_current_xact_id()::text)::bigint")
-    async with owner.database.transaction() as session:
+    async with owner.database.transaction(SERVICE) as session:
         assert await begin_epoch(session, "restored a second time", above=3, above_seq=5_000_000) == 4
     await trail.write(1)
     await trail.seal()

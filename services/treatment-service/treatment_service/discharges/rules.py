@@ -1,5 +1,6 @@
 """What can't be true of a bill, whoever sends it. Pure: no clock, no database."""
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 from uuid import UUID, uuid5
 
@@ -43,6 +44,20 @@ def impossible(bill: DischargeBill, today: date) -> list[FieldError]:
     elif stay.discharged_on - stay.admitted_on > LONGEST_STAY:
         found.append(FieldError("/stay/admitted_on", "stay_too_long", "住院时间超过三年，请核对入院日期。"))
     return found
+
+
+def possible(charged: Sequence[int], reimbursed: Sequence[int], admitted: date, discharged: date, today: date) -> bool:
+    """Whether `impossible` would find nothing, for a reader in a hurry: amounts in fen in the order of the fields."""
+    total, in_scope, non_medical, drugs, catalogue_drugs = charged
+    return (
+        total > 0
+        and in_scope <= total
+        and non_medical <= total
+        and catalogue_drugs <= drugs <= total
+        and sum(reimbursed) <= total
+        and admitted <= discharged <= today
+        and discharged - admitted <= LONGEST_STAY
+    )
 
 
 def differences(recorded: dict[str, object], sent: dict[str, object], at: str = "") -> list[str]:

@@ -13,7 +13,7 @@ from shared.events.treatment import DischargeBilled, DischargeCorrected, Dischar
 from shared.kit import clock, identity_number
 from shared.kit.audit import record
 from shared.kit.caller import Caller
-from shared.kit.database import Database
+from shared.kit.database import Database, as_service
 from shared.kit.outbox import say
 from shared.kit.problems import FieldError, Invalid, NotFound, Problem
 from shared.kit.scope import SERVICE
@@ -36,6 +36,9 @@ class Recorded:
 
     discharge_id: UUID
     fresh: bool
+
+
+Outcomes = Sequence[Recorded | Problem | None]
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,7 @@ class Sealed:
     def facts(self, discharge_id: UUID) -> dict[str, Any]:
         """The bill as other services hear it."""
         bill = self.bill
-        reimbursed = {f"{name}_fen": fen for name, fen in bill.reimbursements.model_dump().items()}
-        charged = {f"{name}_fen": fen for name, fen in bill.charges.model_dump().items()}
+        amounts = {**bill.charges.model_dump(), **bill.reimbursements.model_dump()}
         return {
             "discharge_id": discharge_id,
             "version": bill.version,
@@ -105,8 +107,7 @@ class Sealed:
             "sealed_name": self.sealed_name,
             **bill.stay.model_dump(),
             "diagnoses": [diagnosis.model_dump() for diagnosis in bill.diagnoses],
-            **charged,
-            **reimbursed,
+            **{f"{name}_fen": fen for name, fen in amounts.items()},
             **bill.circumstances.model_dump(),
             "recorded_at": clock.now(),
         }
@@ -135,7 +136,8 @@ async def record_bills(
             await asyncio.sleep(0)
     # In one order, whatever the order of the lines: two batches with the same bills must not wait for each other.
     drafts.sort(key=lambda draft: (draft[1].bill.institution_code, draft[1].bill.bill_no))
-    counties = await Registry(session).counties_of(d.identity_digest for _, d, _ in drafts if d.identity_digest)
+    async with as_service(session):
+        counties = await Registry(session).counties_of(d.identity_digest for _, d, _ in drafts if d.identity_digest)
     heads = [
         _head_of_first(sealed, discharge_id, caller, institutions[sealed.bill.institution_code], counties)
         for _, sealed, discharge_id in drafts
@@ -149,7 +151,7 @@ async def record_bills(
             say(session, DischargeBilled(**sealed.facts(discharge_id)))
         if done % BREATH == 0:
             await asyncio.sleep(0)
-    return await _with_recorded_before(discharges, caller, keyring, bills, outcomes)
+    return await recorded_before(session, caller, keyring, bills, outcomes)
 
 
 def _refusal(
@@ -186,23 +188,23 @@ def _head_of_first(
     )
 
 
-async def _with_recorded_before(
-    discharges: Discharges,
-    caller: Caller,
-    keyring: Keyring,
-    bills: Sequence[DischargeBill],
-    outcomes: Sequence[Recorded | Problem | None],
+async def recorded_before(
+    session: AsyncSession, caller: Caller, keyring: Keyring, bills: Sequence[DischargeBill], judged: Outcomes = ()
 ) -> list[Recorded | Problem]:
-    """The outcomes, with those of bills whose number stands already filled in."""
+    """What became of bills whose number stands already; an outcome that is ``judged`` by other reasons stays."""
+    outcomes, discharges = judged or [None] * len(bills), Discharges(session)
     known = {bill.natural_key for bill, outcome in zip(bills, outcomes, strict=True) if outcome is None}
     versions = await discharges.versions(known)
     ids = [version.discharge_id for version in versions.values()]
     seen = {bill.discharge_id for bill in await discharges.many(ids, caller)}
     filled = []
-    for bill, outcome in zip(bills, outcomes, strict=True):
+    for place, (bill, outcome) in enumerate(zip(bills, outcomes, strict=True)):
+        if place % BREATH == 0:
+            await session.flush()
+            await asyncio.sleep(0)
         found = outcome or _recorded_before(versions.get(bill.natural_key), seen, bill, keyring)
         if outcome is None and isinstance(found, Recorded):
-            record(discharges.session, caller, "recorded_again", "discharge", found.discharge_id)
+            record(session, caller, "recorded_again", "discharge", found.discharge_id)
         filled.append(found)
     return filled
 
@@ -338,9 +340,11 @@ async def read(session: AsyncSession, caller: Caller, keyring: Keyring, discharg
         "name": keyring.open(content.sealed_name),
     }
     record(session, caller, "read", "discharge", discharge_id)
+    async with as_service(session):
+        flags = await discharges.flags(bill)
     return {
         **answer(bill, settlement),
-        "flags": await discharges.flags(bill),
+        "flags": flags,
         "bill": {**content.content, "patient": patient},
     }
 
