@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL = rm -f $(VENV)/.failed; { $(PIP) install --progress-bar off $(1) || touch $(VENV)/.failed; } 2>&1 \
 	| sed -n 's/^Collecting \([^ ]*\).*/    \1/p; s|^Processing .*/\([^/ ]*\) .*|    \1|p; s/^ERROR/&/p'; test ! -e $(VENV)/.failed
 
-.PHONY: run test test-long check fix bench clauses policies reconcile verify-audit audit-heads rotate-keys backup restore lock clean help
+.PHONY: run test test-long check fix bench clauses policies reconcile verify-audit audit-heads rotate-keys rotate-data-keys backup restore lock clean help
 
 help:               ## what each verb does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -73,6 +73,9 @@ audit-heads: $(VENV)/.runtime ## the head of each day's audit chain, for printin
 
 rotate-keys: $(VENV)/.runtime  ## publish a new signing key, which signs ten minutes later
 	@$(BIN)/python -m deploy.rotate_keys
+
+rotate-data-keys: $(VENV)/.runtime ## a new data key, and everything sealed with it; GIVE_UP=k1 removes an old one
+	@$(BIN)/python -m deploy.rotate_data_keys $(if $(GIVE_UP),--give-up "$(GIVE_UP)")
 
 backup: $(VENV)/.runtime ## save the three databases and the secrets; FOLDER= chooses where
 	@$(BIN)/python -m deploy.backup $(if $(FOLDER),--folder "$(FOLDER)")

@@ -29,6 +29,15 @@ CREATING, MIGRATING = 4502230001, 4502230002
 # What was done, its seals, and histories: added to and never changed. An epoch is begun by whoever restores.
 APPEND_ONLY = ("audit", "audit_seals", "institution_states", "resident_states")
 READ_ONLY = "audit_epochs"
+# DETAIL quotes rows, STATEMENT what was sent in its text, and the rest statements with their parameters.
+QUOTES = """
+    select current_setting('log_error_verbosity') <> 'terse'
+        or current_setting('log_min_error_statement') not in ('fatal', 'panic')
+        or current_setting('log_statement') not in ('none', 'ddl')
+        or current_setting('log_parameter_max_length_on_error') <> '0'
+        or (current_setting('log_min_duration_statement') <> '-1'
+            and current_setting('log_parameter_max_length') <> '0')
+"""
 # Number, moment and transaction of an audit row are the database's own words: nobody dates a row but the clock.
 KEPT = """
     select root, tree.relid::regclass::text as name, string_agg(quote_ident(attname), ', ' order by attnum) as columns
@@ -83,6 +92,11 @@ async def check_outside(service: str, urls: Urls) -> Urls:
         if worker.get_server_version() < (OLDEST_SERVER // 10000,):
             raise Unusable(f"{prefix}_DATABASE_URL: PostgreSQL 15 or newer is needed")
         role = str(await worker.fetchval("select current_user"))
+        if await worker.fetchval("select rolsuper or rolbypassrls from pg_roles where rolname = current_user"):
+            raise Unusable(
+                f"{prefix}_DATABASE_URL: row-level security does not bind the role {role} (superuser or BYPASSRLS):"
+                " give the service a role of its own"
+            )
     owner_name = f"{prefix}_OWNER_DATABASE_URL" if urls.owner_url != urls.service_url else f"{prefix}_DATABASE_URL"
     async with connected(urls.owner_url, owner_name) as owner:
         may = await owner.fetchval("select has_schema_privilege(current_schema(), 'CREATE')")
@@ -90,6 +104,12 @@ async def check_outside(service: str, urls: Urls) -> Urls:
             who = await owner.fetchval("select current_user")
             raise Unusable(f"{owner_name}: the role {who} may not create tables there (GRANT CREATE ON SCHEMA public)")
     return Urls(owner_url=urls.owner_url, service_url=urls.service_url, service_role=role)
+
+
+async def may_quote_rows(url: str) -> bool:
+    """Whether the server may write patients' data into its own log, when it refuses a statement or finds it slow."""
+    async with connected(url, "the database") as connection:
+        return bool(await connection.fetchval(QUOTES))
 
 
 async def migrate(service: str, owner_url: str, service_role: str) -> bool:
@@ -110,7 +130,22 @@ async def migrate(service: str, owner_url: str, service_role: str) -> bool:
             await _upgrade(service, config)
         if service_role and service_role != await owner.fetchval("select current_user"):
             await _grant(owner, service_role)
+        await _bind_to_scope(owner, service_role)
         return stands != wanted
+
+
+async def _bind_to_scope(owner: asyncpg.Connection, role: str) -> None:
+    """Row-level security binds everyone but a table's owner: where the service works with the owner's rights, him too.
+
+    Otherwise not: the owner migrates, backs up and restores whole tables.
+    """
+    owns = not role or await owner.fetchval("select pg_has_role($1, current_user, 'USAGE')", role)
+    for table, forced in await owner.fetch(
+        "select oid::regclass::text, relforcerowsecurity from pg_class"
+        " where relrowsecurity and relnamespace = current_schema()::regnamespace"
+    ):
+        if forced != bool(owns):
+            await owner.execute(f"ALTER TABLE {table} {'' if owns else 'NO '}FORCE ROW LEVEL SECURITY")
 
 
 async def _upgrade(service: str, config: Config) -> None:

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from deploy.console import Unusable
 from deploy.demo.accounts import CLIENTS, USERS
 from deploy.state import State, write_private
+from shared.kit.sealing import Keys
 
 
 class Secrets:
@@ -58,7 +59,8 @@ class Secrets:
                     write_private(self.state.secrets / path.name, path.read_text(encoding="utf-8"))
             return
         ours, theirs = _read(self.data_keys), _read(kept / self.data_keys.name)
-        same = ours.get("digest", ours["current"]) == theirs.get("digest", theirs["current"])
+        # By what digests rest on, whose key may have been given up here since the backup was made.
+        same = Keys(json.dumps(ours)).digest == Keys(json.dumps(theirs)).digest
         clash = [key for key, value in theirs["keys"].items() if ours["keys"].get(key, value) != value]
         if not same or clash:
             raise Unusable(
@@ -66,7 +68,11 @@ class Secrets:
                 "restore it into an empty state folder (THREE_BATCHES_DATA)"
             )
         if theirs["keys"].keys() - ours["keys"].keys():
-            _write(self.data_keys, {**ours, "keys": {**theirs["keys"], **ours["keys"]}})
+            # What the backup brings back is sealed with them: whatever was noted of keys out of use holds no more.
+            keys = {**theirs["keys"], **ours["keys"]}
+            ring = {**theirs, **ours, "keys": keys}
+            ring.pop("unused_since", None)
+            _write(self.data_keys, ring)
 
     def write_credentials(self, gateway_url: str) -> Path:
         """What a person or a program at this machine needs to come in: ``credentials.json``, mode 0600."""

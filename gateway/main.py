@@ -16,7 +16,7 @@ from gateway.own import OwnPages
 from gateway.proxy import Upstream
 from gateway.routes import LIMITS, ORDINARY, checked_path, is_public, service_of
 from gateway.settings import GatewaySettings
-from shared.kit.log import log, name_service
+from shared.kit.log import hush_libraries, log, name_service
 from shared.kit.problems import InternalError, Problem
 from shared.kit.tokens import TokenVerifier, bearer
 
@@ -68,6 +68,7 @@ class Gateway:
             return
         await send({"type": "lifespan.startup.complete"})
         log("info", "started")
+        hush_libraries()
         await receive()
         await self.close()
         log("info", "stopped")
@@ -94,7 +95,7 @@ class Gateway:
                 _log_request(exchange, started)
 
     async def _serve(self, exchange: Exchange, scope: Scope) -> None:
-        exchange.read_headers(scope)
+        exchange.read_headers()
         raw, query = scope["raw_path"], scope["query_string"]
         path = exchange.path = checked_path(raw, query)
         exchange.target = b"%b?%b" % (raw, query) if query else raw
@@ -106,8 +107,7 @@ class Gateway:
         if exchange.method not in METHODS:
             raise MethodNotAllowed(headers={"Allow": ALLOW[1].decode()})
         if path not in QUIET:
-            client = scope.get("client")
-            self.limits.by_address(exchange, client[0] if client else "unknown")
+            self.limits.by_address(exchange)
         if page := self.own.page(path):
             exchange.route = path
             await page(exchange)

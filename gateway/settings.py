@@ -11,7 +11,9 @@ from shared.kit.settings import OutsideSettings, read_files
 class GatewaySettings(OutsideSettings):
     """Where the services are and how much is let through to them. The gateway holds no secret."""
 
-    model_config = SettingsConfigDict(env_prefix="GATEWAY_", extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="GATEWAY_", extra="ignore", populate_by_name=True, hide_input_in_errors=True
+    )
 
     contract_url: str
     treatment_url: str

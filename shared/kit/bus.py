@@ -63,6 +63,8 @@ class Bus:
                         max_outstanding_pings=2,
                         connect_timeout=2,
                         allow_reconnect=True,
+                        # Where answers come to: with rights on the channel, nobody else may listen there.
+                        inbox_prefix=f"_INBOX.{self.name}",
                         error_cb=_quiet,
                     )
                     # With endless attempts the client would never say that there is no broker at all.

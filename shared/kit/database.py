@@ -68,6 +68,7 @@ def connect_engine(url: str, *, pool: int = 8, application: str = "three-batches
         max_overflow=pool,
         pool_timeout=30,
         pool_pre_ping=True,
+        hide_parameters=True,  # an error's text must not quote a row
     )
 
 

@@ -63,11 +63,20 @@ class Replay:
 
 @dataclass(frozen=True)
 class Once:
-    """One request's key, in the scope of its caller and path."""
+    """One request's key, as a keyed digest, in the scope of its caller and path."""
 
     path: str
     key: str
     body_hash: bytes
+
+    @classmethod
+    def of(cls, keyring: Keyring, path: str, key: str, content: bytes) -> "Once":
+        """The key a request gave, with what it asks for.
+
+        Both are kept under a key of ours: a plain hash of the body would give the identity number back to whoever tries
+        the few numbers a resident can have, and some programs make their keys of whatever tells patients apart.
+        """
+        return cls(path, kept_key(keyring, key), keyring.fingerprint(content))
 
     async def claim(self, session: AsyncSession, caller: Caller) -> Replay | None:
         """Take the key, or learn what it created before.
@@ -151,6 +160,11 @@ async def _take_turn(session: AsyncSession, key: tuple[str, str, str]) -> float:
     return deadline - loop.time()
 
 
+def kept_key(keyring: Keyring, key: str) -> str:
+    """A request's key as it is kept."""
+    return keyring.digest(f"key:{key}")
+
+
 def in_hand(subject: str, path: str, key: str) -> bool:
     """Whether a request with this key is being judged in this process, or waits to be."""
     return (subject, path, key) in _turns
@@ -186,9 +200,7 @@ async def _once(
     ] = None,
 ) -> Once:
     key = checked_key(idempotency_key)
-    # A plain hash would give the identity number back to whoever tries the few numbers a resident can have.
-    keyring: Keyring = request.app.state.keyring
-    return Once(request.url.path, key, keyring.fingerprint(content_text(await request.json())))
+    return Once.of(request.app.state.keyring, request.url.path, key, content_text(await request.json()))
 
 
 OnceKey = Annotated[Once, Depends(_once)]

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared.kit.bus import Bus
 from shared.kit.cursors import known_parameters_only
 from shared.kit.database import Database
-from shared.kit.log import REQUEST_ID, log, name_service, request_id
+from shared.kit.log import REQUEST_ID, hush_libraries, log, name_service, request_id
 from shared.kit.operations import health, operations
 from shared.kit.refusals import on_anything, speak_problems
 from shared.kit.sealing import Keyring
@@ -85,7 +85,7 @@ def create_service(
         name_service(name)
         state, read = app.state, settings.load()
         state.settings = read
-        state.keyring = Keyring(read.data_keys)
+        state.keyring = Keyring(read.data_keys, read.data_keys_file)
         state.verifier = TokenVerifier(read.token_jwks_url, read.token_issuer, read.outside())
         state.database = Database(read.database_url, pool=read.database_pool, application=name)
         state.bus = Bus(read.nats_url, name=name, replicas=read.nats_stream_replicas)
@@ -98,6 +98,7 @@ def create_service(
         gc.collect()
         gc.freeze()
         log("info", "started")
+        hush_libraries()
         try:
             async with beside(app) if beside is not None else nullcontext():
                 yield

@@ -45,7 +45,14 @@ class Bills:
     ``tokens`` are the hospitals' by their names in the credentials; they post in turn.
     """
 
-    def __init__(self, run: str, place: str, tokens: Mapping[str, str], residents: Sequence[Person]) -> None:
+    def __init__(
+        self,
+        run: str,
+        place: str,
+        tokens: Mapping[str, str],
+        residents: Sequence[Person],
+        diagnoses: int = DIAGNOSES,
+    ) -> None:
         self.run = run
         self.tokens = dict(tokens)
         self._numbers = itertools.count(1)
@@ -54,7 +61,7 @@ class Bills:
         shuffled = chance.sample(list(residents), len(residents))
         self._patients = itertools.cycle([_json(_patient(person)) for person in shuffled])
         self._clients = itertools.cycle(chance.sample(list(tokens), len(tokens)))
-        self._full = itertools.cycle([_rest(chance, DIAGNOSES) for _ in range(VARIANTS)])
+        self._full = itertools.cycle([_rest(chance, diagnoses) for _ in range(VARIANTS)])
         self._short = itertools.cycle([_rest(chance, DIAGNOSES_OF_A_LINE) for _ in range(VARIANTS)])
         self._place = place
         self._heads: dict[tuple[str, bytes], bytes] = {}

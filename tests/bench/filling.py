@@ -18,6 +18,8 @@ from tests.bench.system import HOST, Failed, System
 from tests.bench.wire import Client
 
 PORTION = 50_000
+# Most bills name a handful; a million of 4 KB would fill 12 GB with the same words.
+DIAGNOSES = 5
 OF_EACH_PATIENT = 10
 HOSPITALS = ", ".join(f"'{INSTITUTIONS[name]['institution_code']}'" for name in CLIENTS)
 COMMON = {
@@ -39,6 +41,14 @@ COLUMNS = """
     select column_name from information_schema.columns
     where table_schema = current_schema() and table_name = $1 and is_identity = 'NO' and is_generated = 'NEVER'
     order by ordinal_position
+"""
+
+# A large copy goes faster without them; those behind a constraint stay.
+INDEXES = """
+    select indexrelid::regclass::text as name, pg_get_indexdef(indexrelid) as made from pg_index
+    where indrelid = any (select to_regclass(name) from unnest($1::text[]) name)
+      and not exists (select from pg_constraint where conindid = indexrelid)
+    order by 1
 """
 
 
@@ -64,12 +74,22 @@ class Filling:
         """Add settlements until there are so many, then bring the planner's figures up to date."""
         if not self._template:
             self._template = await self._settle_one()
+        await self._room_for_the_log("'8GB'")
         await asyncio.gather(*(self._fill(database, self.count + 1, count) for database in TABLES))
+        await self._room_for_the_log("default")
         self.count = count
+
+    async def _room_for_the_log(self, size: str) -> None:
+        """Let the server write its log without a checkpoint at every turn, while it is only being filled."""
+        connection = await self.system.connect("postgres")
+        await connection.execute("checkpoint")
+        await connection.execute(f"alter system set max_wal_size to {size}")
+        await connection.execute("select pg_reload_conf()")
+        await connection.close()
 
     async def _settle_one(self) -> str:
         tokens = await self.system.tokens()
-        bills = Bills("template", self.system.place, tokens, self.system.residents)
+        bills = Bills("template", self.system.place, tokens, self.system.residents, DIAGNOSES)
         client = Client(HOST, self.system.port)
         for _ in range(50):
             status, body = await client.ask(bills.waiting())
@@ -83,11 +103,17 @@ class Filling:
         connection = await self.system.connect(database)
         # The copies refer to one another as their templates do: looking each one up would only take time.
         await connection.execute("set session_replication_role = replica")
+        indexes = await connection.fetch(INDEXES, list(TABLES[database])) if last - first > PORTION else []
+        for index in indexes:
+            await connection.execute(f"drop index {index['name']}")
         for start in range(first, last + 1, PORTION):
             end = min(start + PORTION - 1, last)
             for table in TABLES[database]:
                 await _copies(connection, table, self._template, start, end)
             self.said(f"{database}: {end:,} of {last:,}")
+        for index in indexes:
+            await connection.execute(index["made"])
+        self.said(f"{database}: {len(indexes)} indexes made again")
         for table in TABLES[database]:
             await connection.execute(f"vacuum analyze {table}")
             rows = await connection.fetchval(f"select count(*) from {table}")

@@ -112,7 +112,9 @@ class Proxies:
         settings = Settings(self.folder, HOST, self.gateway_port, False, {}, None)
         nothing = Urls("", "", "")
         files = {name: Path("none") for name in ("data_keys", "signing_keys", "accounts")}
-        _, child = service_children(state, settings, dict.fromkeys(SERVICES, nothing), "", files)
+        _, child = service_children(
+            state, settings, dict.fromkeys(SERVICES, nothing), dict.fromkeys(SERVICES, ""), files
+        )
         stub = f"http://{HOST}:{self.stub_port}"
         addresses = {f"GATEWAY_{service.prefix}_URL": stub for service in SERVICES.values()}
         limits = {f"GATEWAY_{who}_{what}": NO_LIMIT for who in ("CLIENT", "ADDRESS") for what in ("RATE", "BURST")}

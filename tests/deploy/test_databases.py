@@ -9,10 +9,11 @@ import asyncpg
 import pytest
 
 from deploy.console import Unusable
-from deploy.databases import check_outside, create_database, migrate, sqlalchemy_url
+from deploy.databases import check_outside, connected, create_database, may_quote_rows, migrate, sqlalchemy_url
 from deploy.engines import Postgres
 from deploy.settings import ROOT, SERVICES, Urls, plain_url
 from deploy.state import free_port
+from tests.conftest import Starter
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ async def test_no_role_can_log_in_to_another_services_database(urls: dict[str, U
 
 @pytest.mark.parametrize("service", SERVICES)
 async def test_the_audit_trail_can_be_added_to_and_read_but_never_changed(urls: dict[str, Urls], service: str) -> None:
-    worker = await asyncpg.connect(urls[service].service_url)
+    worker = await asyncpg.connect(urls[service].service_url, server_settings={"app.subject": "somebody"})
     await worker.execute(
         "insert into audit (county_code, caller, roles, action, object_type, object_id, detail, request_id, address) "
         "values ('450223', 'somebody', 'auditor', 'read', 'audit', '*', '{}', '-', '')"
@@ -138,3 +139,21 @@ def test_addresses_in_every_usual_form() -> None:
     assert several == (
         "postgresql+asyncpg://a:b@/d?ssl=require&host=h1%3A1&host=h2%3A5432&target_session_attrs=read-write"
     )
+
+
+async def test_a_server_whose_log_may_quote_patients_is_noticed(starter: Starter) -> None:
+    urls = await starter.database("contract")
+    assert not await may_quote_rows(urls.service_url), "the embedded server is told not to"
+    database = urls.service_url.rpartition("/")[2]
+    for setting, said in (
+        ("log_error_verbosity", "default"),
+        ("log_min_error_statement", "error"),
+        ("log_statement", "mod"),
+        ("log_parameter_max_length_on_error", "64"),
+    ):
+        async with connected(starter.postgres.admin_url, "the server") as admin:
+            await admin.execute(f"alter database {database} set {setting} = '{said}'")
+        assert await may_quote_rows(urls.service_url), setting
+        async with connected(starter.postgres.admin_url, "the server") as admin:
+            await admin.execute(f"alter database {database} reset {setting}")
+    assert not await may_quote_rows(urls.service_url)

@@ -38,6 +38,7 @@ from shared.events.treatment import BillFacts
 from shared.kit import clock
 from shared.kit.audit import record
 from shared.kit.caller import SYSTEM, Caller
+from shared.kit.database import as_service
 from shared.kit.events import enveloped
 from shared.kit.outbox import say
 from shared.kit.problems import NotFound
@@ -328,7 +329,8 @@ async def locked(session: AsyncSession, caller: Caller, settlement_id: UUID) -> 
     found = await settlements.one(settlement_id, caller)
     if found is None:
         raise NotFound
-    bill = await Bills(session).locked(found.discharge_id)
+    async with as_service(session):
+        bill = await Bills(session).locked(found.discharge_id)
     again = await settlements.one(settlement_id, caller)
     assert again is not None, "a settlement is never deleted"
     return bill, again
@@ -337,9 +339,10 @@ async def locked(session: AsyncSession, caller: Caller, settlement_id: UUID) -> 
 async def committed_of(session: AsyncSession, bill: Bill, law: Law) -> dict[str, int]:
     """What the limited funds that a bill may ask have promised by now."""
     facts = BillFacts.model_validate(bill.facts)
-    people = await registry.candidates(session, facts.identity_digest, facts.name_digest)
-    institution = await registry.institution(session, facts.institution_code)
-    return dict((await inputs_of(session, facts, people, institution, law.shelf)).committed)
+    async with as_service(session):
+        people = await registry.candidates(session, facts.identity_digest, facts.name_digest)
+        institution = await registry.institution(session, facts.institution_code)
+        return dict((await inputs_of(session, facts, people, institution, law.shelf)).committed)
 
 
 async def page(

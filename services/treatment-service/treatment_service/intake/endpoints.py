@@ -165,9 +165,10 @@ def _again(came: list[Message], receive: Receive) -> Receive:
 async def _take(desk: Desk, asked: Asked, body: bytes, send: Send) -> bool:
     """Record the bill and answer, if it is clear and new; otherwise nothing of it is kept and nothing is sent."""
     read = bills.read(body)
-    asker, key = asked.asker, asked.key
+    asker = asked.asker
     if read is None or not service.clear(read, asker.institution_code, clock.today()):
         return False
+    key = idempotency.kept_key(desk.keyring, asked.key)
     if idempotency.in_hand(asker.caller.subject, PATH, key):
         return False
     draft = Draft.of(read, desk.keyring)
@@ -231,7 +232,7 @@ async def record_batch(
     database, desk = state.database, state.desk
     async with desk.batches:
         lines = await ndjson.read(raw, caller)
-        once = Once(request.url.path, key, await asyncio.to_thread(state.keyring.fingerprint, raw))
+        once = await asyncio.to_thread(Once.of, state.keyring, request.url.path, key, raw)
         known: Mapping[Any, Any] = {}
         async with database.transaction(Scope.of(caller)) as session:
             replay = await once.claim(session, caller)
