@@ -5,7 +5,9 @@ every parent folder to everyone. Ready means that *our* process says so: a stran
 """
 
 import json
+import os
 import secrets
+import shutil
 import signal
 import socket
 import sysconfig
@@ -35,6 +37,9 @@ SILENT = {
     "log_transaction_sample_rate": "0",
 }
 NATS_SECONDS = 120.0
+LAST_WORDS = 8000
+MOST_KEPT = 64 * 1024**3
+ROOM_TO_GO_ON = 8 * 1024 * 1024
 
 
 class EngineEnded(Unusable):
@@ -50,6 +55,7 @@ class Engine(ABC):
 
     def __init__(self, port: int) -> None:
         self.port = port
+        self._said_before = 0
 
     @abstractmethod
     def spawn(self) -> None:
@@ -58,6 +64,12 @@ class Engine(ABC):
     @abstractmethod
     def answers(self) -> bool:
         """Whether our own process is ready to serve."""
+
+    def launch(self, child: Child) -> None:
+        """Start its process; from here on its log speaks of this start."""
+        self.child = child
+        self._said_before = child.log.stat().st_size if child.log.exists() else 0
+        child.spawn()
 
     def ready(self) -> bool:
         """Whether it serves; `EngineEnded` with its last words when it never will."""
@@ -80,11 +92,25 @@ class Engine(ABC):
     @property
     def port_was_taken(self) -> bool:
         """Whether it ended because somebody else listens on its port."""
+        return "address already in use" in self._end_of_log()
+
+    @property
+    def out_of_space(self) -> bool:
+        """Whether the last it said is that the disk is full."""
+        return "no space left on device" in self._end_of_log()
+
+    def stuck(self) -> bool:
+        """Whether it runs and will do nothing more by itself until it is started again."""
+        return False
+
+    def _end_of_log(self) -> str:
         try:
-            end = self.child.log.read_bytes()[-4000:].decode(errors="replace").lower()
+            with self.child.log.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(self._said_before, size - LAST_WORDS))
+                return file.read().decode(errors="replace").lower()
         except OSError:
-            return False
-        return "address already in use" in end
+            return ""
 
     def start(self) -> None:
         """Start and wait until it serves, on another port if a stranger took this one meanwhile."""
@@ -137,10 +163,10 @@ class Postgres(Engine):
         argv = [str(self.cluster.program("postgres")), "-D", str(self.cluster.folder)]
         for name, value in settings.items():
             argv += ["-c", f"{name}={value}"]
-        self.child = Child(
+        child = Child(
             "postgres", argv, self._log, stop_signal=signal.SIGINT, **self.cluster.runs_as, environment=self.cluster.env
         )
-        self.child.spawn()
+        self.launch(child)
 
     def answers(self) -> bool:
         """Line 1 of its own pid file names our process, line 8 says ready."""
@@ -191,12 +217,20 @@ class Nats(Engine):
             "port": self.port,
             "max_payload": 8 * 1024 * 1024,
             "authorization": {"users": users(self.password, self.services)},
-            "jetstream": {"store_dir": str(self.folder / "store"), "sync_interval": "always"},
+            # Without a limit of ours it takes one from the room there is at its start, and keeps it when room comes.
+            "jetstream": {
+                "store_dir": str(self.folder / "store"),
+                "sync_interval": "always",
+                "max_file_store": MOST_KEPT,
+            },
         }
         # The server's configuration language takes JSON as it is.
         config = write_private(self.folder / "nats.conf", json.dumps(settings, indent=2) + "\n")
-        self.child = Child("nats", [str(program), "-c", str(config)], self._log, environment={"PATH": "/usr/bin:/bin"})
-        self.child.spawn()
+        self.launch(Child("nats", [str(program), "-c", str(config)], self._log, environment={"PATH": "/usr/bin:/bin"}))
+
+    def stuck(self) -> bool:
+        """A stream that once found the disk full refuses until the server is started again, whatever room there is."""
+        return self.out_of_space and shutil.disk_usage(self.folder).free > ROOM_TO_GO_ON
 
     def answers(self) -> bool:
         """The server greets every connection with its name; ours has a name nobody else can have."""

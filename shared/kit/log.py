@@ -1,5 +1,6 @@
 """Log lines as JSON with a closed set of fields: a name or an identity number has no field to go in."""
 
+import contextlib
 import logging
 import re
 import sys
@@ -58,8 +59,10 @@ def log(level: str, event: str, **fields: str | int) -> None:
         request_id=request_id.get(),
         **fields,  # type: ignore[arg-type]
     )
-    sys.stderr.write(msgspec.json.encode(line).decode() + "\n")
-    sys.stderr.flush()
+    # A line that a full disk does not take is lost; what it tells of goes on.
+    with contextlib.suppress(OSError):
+        sys.stderr.write(msgspec.json.encode(line).decode() + "\n")
+        sys.stderr.flush()
 
 
 class _Library(logging.Handler):

@@ -12,7 +12,6 @@ from typing import Any
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.kit import clock
 from shared.kit.database import AuditEpochRow, AuditSealRow, Database
 from shared.kit.scope import SERVICE
 from shared.kit.seal_chain import COLUMNS, NOTHING_BEFORE, Row, chain_hash, root_of, row_of
@@ -104,7 +103,8 @@ async def waiting(session: AsyncSession, before: Any, all_lives: list[Life], lim
 
 async def _seal(session: AsyncSession, before: Any, epoch: AuditEpochRow, rows: list[Row]) -> None:
     leaves = [row.leaf() for row in rows]
-    now = clock.now()
+    # The rows' own clock: another machine's may be minutes apart, and the rows would look misdated.
+    now = (await session.execute(select(func.clock_timestamp()))).scalar_one()
     seal = AuditSealRow(
         batch=before.batch + 1 if before else 1,
         epoch=epoch.epoch,

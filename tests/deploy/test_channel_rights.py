@@ -57,7 +57,7 @@ async def test_a_service_says_and_hears_what_is_its_own(channel: Nats) -> None:
     )
     subscription = await listener.subscribe("TREATMENT", "safety_net", ["treatment.discharge_billed.v1"])
     await speaker.publish([("treatment.discharge_billed.v1", b"{}", "one")])
-    message = (await subscription.fetch(1, timeout=10))[0]
+    (message,) = await subscription.next(1)
     await message.ack_sync(timeout=10)
 
     async def reply(raw: bytes) -> bytes:
