@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from fastapi import FastAPI
@@ -34,8 +34,12 @@ class Known:
     callers: dict[str, Client]
 
     @property
+    def settlement_id(self) -> UUID:
+        return self.settlement.settlement_id
+
+    @property
     def path(self) -> str:
-        return f"{P}/settlements/{self.settlement.settlement_id}"
+        return f"{P}/settlements/{self.settlement_id}"
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +81,7 @@ ROUTES: dict[str, tuple[str, Ask]] = {
     "recoveries": (f"{OFFICE} finance", lambda _, client: client.get(f"{P}/recoveries?limit=200")),
     "audit": (
         "auditor",
-        lambda known, client: client.get(
-            f"{P}/audit?object_type=settlement&object_id={known.settlement.settlement_id}"
-        ),
+        lambda known, client: client.get(f"{P}/audit?object_type=settlement&object_id={known.settlement_id}"),
     ),
     "proof": ("auditor", lambda known, client: client.get(f"{P}/audit/{known.audited}/proof")),
 }
