@@ -90,6 +90,9 @@ async def _settlements_unmade(treatment: asyncpg.Connection, safety_net: asyncpg
                 lost.say_again("safety_net", "settlement", str(row["discharge_id"]))
             if not unknown:
                 continue
+            if known is None or known["settlements"] == [None]:
+                # It is made anew and told from the beginning: what is kept of the former one must not count as newer.
+                lost.phantoms.setdefault("settlement", set()).add(str(row["discharge_id"]))
             which = _bill(bill, row["discharge_id"])
             said = f"{which}: settlement {row['settlement_id']}, {row['state']}, {row['amount']}"
             if row["decision_id"] is not None:
@@ -130,15 +133,24 @@ async def _registrations_undone(contract: asyncpg.Connection, peer: asyncpg.Conn
                 lost.name("changes of registrations that are lost: they are entered again", said)
 
 
-async def forget_phantoms(peer: asyncpg.Connection, lost: Lost) -> None:
-    """Take registrations that exist nowhere any more from a listener's copy: registered again they get another id."""
-    for kind, column in (("resident", "resident_id"), ("institution", "institution_code")):
-        keys = sorted(lost.phantoms.get(kind, ()))
-        for start in range(0, len(keys), CHUNK):
-            part = keys[start : start + CHUNK]
-            if kind == "resident":
-                await peer.execute(f"delete from resident_identities where {column}::text = any($1)", part)
-            await peer.execute(f"delete from {kind}_copies where {column}::text = any($1)", part)
+FORGET = {
+    "resident": (
+        "delete from resident_identities where resident_id = any($1::text[]::uuid[])",
+        "delete from resident_copies where resident_id = any($1::text[]::uuid[])",
+    ),
+    "institution": ("delete from institution_copies where institution_code = any($1)",),
+}
+FORGET_SETTLEMENTS = "delete from bill_settlements where discharge_id = any($1::text[]::uuid[])"
+
+
+async def forget_phantoms(peer: asyncpg.Connection, listener: str, lost: Lost) -> None:
+    """Take out of a listener's copies what exists nowhere any more: registered or settled again it gets another id."""
+    statements = {**FORGET, "settlement": (FORGET_SETTLEMENTS,) if listener == "treatment" else ()}
+    for kind, keys in lost.phantoms.items():
+        listed = sorted(keys)
+        for start in range(0, len(listed), CHUNK):
+            for statement in statements[kind]:
+                await peer.execute(statement, listed[start : start + CHUNK])
 
 
 async def compare_with_kept(service: str, kept: asyncpg.Connection, now: asyncpg.Connection, lost: Lost) -> None:

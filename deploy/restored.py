@@ -3,7 +3,7 @@
 1. What the others know and it forgot is found (`deploy.lost`).
 2. In one transaction: its audit trail begins a new epoch; its sequences jump, since numbers of the lost days may stand
    on paper; the service raises what others compare by (``<service>.restored``) and says again what they know otherwise.
-3. Registrations that exist nowhere any more are taken from the others' copies.
+3. Registrations and settlements that exist nowhere any more are taken from the others' copies.
 
 What its peers said meanwhile needs nothing here: it is missing from its inbox, and their reconciliation says it again.
 
@@ -98,12 +98,12 @@ async def _begin(
 
 
 async def forget_elsewhere(urls: Mapping[str, str], lost: Lost) -> None:
-    """Take from the listeners' copies what is registered nowhere any more."""
+    """Take from the listeners' copies what exists nowhere any more."""
     if lost.phantoms:
         for name in ("treatment", "safety_net"):
             if name in urls:
                 async with connected(urls[name], f"the owner of {SERVICES[name].label}") as peer, peer.transaction():
-                    await forget_phantoms(peer, lost)
+                    await forget_phantoms(peer, name, lost)
 
 
 def report(lost: Lost, folder: Path) -> str:

@@ -60,8 +60,8 @@ class Upstream:
     async def read(self, path: bytes) -> tuple[int, bytes]:
         """Status and body of one of the service's own pages; for the gateway's own use, beside what callers ask."""
         answer = await self.connections.take()
+        await answer.ask(b"GET %b%b%b\r\n" % (self._prefix, path, self._host), b"", self.answer_seconds)
         try:
-            await answer.ask(b"GET %b%b%b\r\n" % (self._prefix, path, self._host), b"", self.answer_seconds)
             pieces = []
             while piece := await answer.piece(self.answer_seconds):
                 pieces.append(piece)

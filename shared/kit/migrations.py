@@ -42,7 +42,7 @@ def protect(table: str, *, read: str = "", add: str = "", change: str = "") -> N
 
 def protect_kit_tables() -> None:
     """The kit's own tables, the same in every service (decision 0018 says which are left open, and why)."""
-    by_system = f"caller = 'system' and county_code in ('', {COUNTY})"
+    by_system = f"caller = 'system' and county_code in ('', {COUNTY}) and {COUNTY} is not null"
     protect(
         "audit",
         # Rows without a county are the system's own. One's own deeds are no secret, and what is added is read back.

@@ -75,8 +75,8 @@ def saying(*answers: bytes, then: str = "close") -> Talk:
 async def asked(connections: Connections, seconds: float = 60.0) -> tuple[int, bytes, Connection]:
     """Ask once and read to the end."""
     answer = await connections.take()
+    await answer.ask(GET, b"", seconds)
     try:
-        await answer.ask(GET, b"", seconds)
         pieces = []
         while piece := await answer.piece(seconds):
             pieces.append(piece)
@@ -188,7 +188,8 @@ async def test_a_head_without_end_is_not_kept(endless: bytes) -> None:
 
     async with service(talk) as spoken:
         with pytest.raises(BrokenOff):
-            await asked(spoken.connections)
+            async with asyncio.timeout(60):
+                await asked(spoken.connections)
     async with service(saying(b"HTTP/1.1 200 OK\r\nx: " + b"x" * 70_000 + b"\r\ncontent-length: 0\r\n\r\n")) as spoken:
         with pytest.raises(BrokenOff):
             await asked(spoken.connections)
@@ -252,6 +253,7 @@ async def test_a_slow_service_stops_the_sender_and_is_not_waited_for_without_end
         nonlocal taken
         while True:
             taken += 65536
+            assert taken < 256 * MIB, "nobody takes this"
             yield b"x" * 65536
 
     async def talk(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
