@@ -30,6 +30,7 @@ def rights(service: str) -> dict[str, Any]:
                 f"{api}.DIRECT.GET.>",
                 *(f"{api}.CONSUMER.{verb}.*.{service}" for verb in ("CREATE", "DURABLE.CREATE", "INFO", "MSG.NEXT")),
                 f"{api}.CONSUMER.CREATE.*.{service}.>",
+                f"{api}.CONSUMER.LIST.{stream}",
                 f"$JS.ACK.*.{service}.>",
             ]
         },

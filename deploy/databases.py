@@ -92,6 +92,11 @@ async def check_outside(service: str, urls: Urls) -> Urls:
         if worker.get_server_version() < (OLDEST_SERVER // 10000,):
             raise Unusable(f"{prefix}_DATABASE_URL: PostgreSQL 15 or newer is needed")
         role = str(await worker.fetchval("select current_user"))
+        if await worker.fetchval("select rolsuper or rolbypassrls from pg_roles where rolname = current_user"):
+            raise Unusable(
+                f"{prefix}_DATABASE_URL: row-level security does not bind the role {role} (superuser or BYPASSRLS):"
+                " give the service a role of its own"
+            )
     owner_name = f"{prefix}_OWNER_DATABASE_URL" if urls.owner_url != urls.service_url else f"{prefix}_DATABASE_URL"
     async with connected(urls.owner_url, owner_name) as owner:
         may = await owner.fetchval("select has_schema_privilege(current_schema(), 'CREATE')")
@@ -125,7 +130,22 @@ async def migrate(service: str, owner_url: str, service_role: str) -> bool:
             await _upgrade(service, config)
         if service_role and service_role != await owner.fetchval("select current_user"):
             await _grant(owner, service_role)
+        await _bind_to_scope(owner, service_role)
         return stands != wanted
+
+
+async def _bind_to_scope(owner: asyncpg.Connection, role: str) -> None:
+    """Row-level security binds everyone but a table's owner: where the service works with the owner's rights, him too.
+
+    Otherwise not: the owner migrates, backs up and restores whole tables.
+    """
+    owns = not role or await owner.fetchval("select pg_has_role($1, current_user, 'USAGE')", role)
+    for table, forced in await owner.fetch(
+        "select oid::regclass::text, relforcerowsecurity from pg_class"
+        " where relrowsecurity and relnamespace = current_schema()::regnamespace"
+    ):
+        if forced != bool(owns):
+            await owner.execute(f"ALTER TABLE {table} {'' if owns else 'NO '}FORCE ROW LEVEL SECURITY")
 
 
 async def _upgrade(service: str, config: Config) -> None:

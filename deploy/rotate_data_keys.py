@@ -35,10 +35,14 @@ class Rotation:
     def __init__(self, path: Path, urls: dict[str, str], *, ahead: timedelta, batch: int) -> None:
         self.path, self.urls, self.ahead, self.batch = path, urls, ahead, batch
 
-    async def rotate(self) -> bool:
-        """Add a key unless a rotation is unfinished, reseal everything, report; whether all is under the new key."""
+    async def rotate(self, *, another: bool) -> bool:
+        """Add a key unless a rotation is unfinished, reseal everything, report; whether all is under the new key.
+
+        ``another``: add one all the same; what can't be opened with any key would look like an unfinished rotation.
+        """
         ring = read_ring(self.path)
-        if used(await count(self.urls), outbox=False) <= {newest(ring)}:
+        unfinished = used(await count(self.urls), outbox=False) & set(ring["keys"]) - {newest(ring)}
+        if another or not unfinished:
             ring = with_one_more(ring, clock.now(), self.ahead)
             data_keys.write_ring(self.path, ring)
             console.say(f"· {newest(ring)} is in the ring and seals from {ring['seals_from'][newest(ring)]} on")
@@ -110,6 +114,7 @@ def _arguments(said: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--count", action="store_true", help="only count what each key seals")
     parser.add_argument("--give-up", metavar="KEY", help="remove a key that nothing needs any more")
     parser.add_argument("--no-backup-needs-it", action="store_true", help="with --give-up: the backups are gone")
+    parser.add_argument("--another", action="store_true", help="a new key though an older one still seals something")
     parser.add_argument("--ahead", type=int, default=AHEAD_SECONDS, help="seconds until the new key seals")
     parser.add_argument("--batch", type=int, default=BATCH, help="rows in one transaction")
     return parser.parse_args(said)
@@ -136,7 +141,7 @@ def run(environment: Mapping[str, str], said: Sequence[str]) -> int:
         elif asked.count:
             asyncio.run(rotation.report())
         else:
-            return 0 if asyncio.run(rotation.rotate()) else 1
+            return 0 if asyncio.run(rotation.rotate(another=asked.another)) else 1
         return 0
     finally:
         os.close(handle)

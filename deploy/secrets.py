@@ -70,7 +70,9 @@ class Secrets:
         if theirs["keys"].keys() - ours["keys"].keys():
             # What the backup brings back is sealed with them: whatever was noted of keys out of use holds no more.
             keys = {**theirs["keys"], **ours["keys"]}
-            _write(self.data_keys, {**theirs, **ours, "keys": keys, "unused_since": {}})
+            ring = {**theirs, **ours, "keys": keys}
+            ring.pop("unused_since", None)
+            _write(self.data_keys, ring)
 
     def write_credentials(self, gateway_url: str) -> Path:
         """What a person or a program at this machine needs to come in: ``credentials.json``, mode 0600."""

@@ -33,6 +33,7 @@ class Exchange:
     """What was asked, read once, and how it is answered."""
 
     __slots__ = (
+        "address",
         "body_read",
         "chunked",
         "client",
@@ -45,6 +46,7 @@ class Exchange:
         "receive",
         "request_id",
         "route",
+        "scope",
         "send",
         "status",
         "subject",
@@ -52,9 +54,11 @@ class Exchange:
     )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.receive, self.send = receive, send
+        self.scope, self.receive, self.send = scope, receive, send
         self.method: str = scope["method"]
         self.path = self.route = self.subject = ""
+        client = scope.get("client")
+        self.address: str = client[0] if client else "unknown"
         # Who stands for this request where requests are counted: the token's subject, else the address.
         self.client = ""
         self.target = self.forward = b""
@@ -67,9 +71,9 @@ class Exchange:
         self.rate: tuple[tuple[bytes, bytes], ...] = ()
         self.body_read = False
 
-    def read_headers(self, scope: Scope) -> None:
+    def read_headers(self) -> None:
         """Take the headers apart: what we need, and what goes on to the service."""
-        raw, fields = scope["headers"], self.fields
+        raw, fields = self.scope["headers"], self.fields
         if len(raw) > HEADER_COUNT or sum([len(name) + len(value) for name, value in raw]) > HEADER_BYTES:
             raise HeadersTooLarge
         length = fields.get(b"content-length", b"0")
@@ -81,8 +85,7 @@ class Exchange:
         if b"connection" in fields:
             dropped |= _named(raw)
         passed = [header for header in raw if header[0] not in dropped and not header[0].startswith(FORWARDED)]
-        client = scope.get("client")
-        passed.append((b"x-forwarded-for", client[0].encode() if client else b"unknown"))
+        passed.append((b"x-forwarded-for", self.address.encode()))
         passed.append((b"x-request-id", self.request_id.encode()))
         self.forward = _lines(passed)
 

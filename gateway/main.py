@@ -95,7 +95,7 @@ class Gateway:
                 _log_request(exchange, started)
 
     async def _serve(self, exchange: Exchange, scope: Scope) -> None:
-        exchange.read_headers(scope)
+        exchange.read_headers()
         raw, query = scope["raw_path"], scope["query_string"]
         path = exchange.path = checked_path(raw, query)
         exchange.target = b"%b?%b" % (raw, query) if query else raw
@@ -107,8 +107,7 @@ class Gateway:
         if exchange.method not in METHODS:
             raise MethodNotAllowed(headers={"Allow": ALLOW[1].decode()})
         if path not in QUIET:
-            client = scope.get("client")
-            self.limits.by_address(exchange, client[0] if client else "unknown")
+            self.limits.by_address(exchange)
         if page := self.own.page(path):
             exchange.route = path
             await page(exchange)

@@ -60,8 +60,8 @@ class Upstream:
     async def read(self, path: bytes) -> tuple[int, bytes]:
         """Status and body of one of the service's own pages; for the gateway's own use, beside what callers ask."""
         answer = await self.connections.take()
+        await answer.ask(b"GET %b%b%b\r\n" % (self._prefix, path, self._host), b"", self.answer_seconds)
         try:
-            await answer.ask(b"GET %b%b%b\r\n" % (self._prefix, path, self._host), b"", self.answer_seconds)
             pieces = []
             while piece := await answer.piece(self.answer_seconds):
                 pieces.append(piece)
@@ -101,7 +101,7 @@ class Upstream:
         if isinstance(body, Upload):
             length = b"transfer-encoding: chunked" if exchange.chunked else b"content-length: %d" % exchange.length
             connection = await self.connections.take()
-            await connection.upload(b"%b%b\r\n\r\n" % (head, length), body.chunks(), exchange.chunked, seconds)
+            await connection.ask(b"%b%b\r\n\r\n" % (head, length), body.chunks(), seconds, chunked=exchange.chunked)
             return connection
         head += b"content-length: %d\r\n\r\n" % len(body) if body or method != "GET" else b"\r\n"
         connection = await self.connections.take()

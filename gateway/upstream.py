@@ -1,9 +1,8 @@
 """The gateway's own HTTP/1.1 client: kept connections to one service, one request at a time on each.
 
-`Connections` hands out a `Connection`, made or kept; the connection takes one request, is then the answer to it, and goes
-back when that has been read to its end. Nothing is held as a whole: a slow reader stops the service, a slow service the
-sender. Whatever goes wrong is one of three: `TimeoutError`, `ConnectionError` (or another `OSError`), or what the caller's
-own body raised.
+`Connections` hands out a `Connection`, kept or new. It takes one request, is then the answer to it, and goes back when
+that has been read. Nothing is held as a whole: a slow reader stops the service, a slow service the sender. What goes
+wrong is a `TimeoutError`, a `ConnectionError` (or another `OSError`), or what the caller's own body raised.
 """
 
 import asyncio
@@ -31,8 +30,8 @@ class BrokenOff(ConnectionError):
 class Connection(asyncio.Protocol):
     """A connection to a service and the answer that is coming over it.
 
-    ``status``, ``headers`` (names in small letters) and ``length`` (None: not said) are the answer's once `ask` or `upload`
-    has returned. ``came``: any byte of it has come; ``whole``: all of it has; ``kept``: used for a request before.
+    ``status``, ``headers`` (names in small letters) and ``length`` (None: not said) are the answer's once `ask` has
+    returned. ``came``: any byte of it has come; ``whole``: all of it has; ``kept``: used for a request before.
     """
 
     transport: asyncio.Transport
@@ -58,20 +57,25 @@ class Connection(asyncio.Protocol):
         self._pieces: list[bytes] = []
         self._ahead = self._head_bytes = 0
 
-    # -- what is asked of it
+    async def ask(
+        self, head: bytes, body: bytes | AsyncIterator[bytes], seconds: float, *, chunked: bool = False
+    ) -> None:
+        """Send a request and wait for the head of its answer; the service may be silent for so many seconds.
 
-    async def ask(self, head: bytes, body: bytes, seconds: float) -> None:
-        """Send a request and wait for the head of its answer; the service may be silent for so long."""
+        A body that comes in pieces may still be on its way when the head of the answer is there.
+        """
         self._begin()
-        self.transport.write(head + body)
-        await self._head(seconds)
-
-    async def upload(self, head: bytes, pieces: AsyncIterator[bytes], chunked: bool, seconds: float) -> None:
-        """Send a request whose body comes in pieces; the answer's head may be there before the last of them."""
-        self._begin()
-        self.transport.write(head)
-        self._sending = self.loop.create_task(self._send(pieces, chunked, seconds))
-        await self._head(seconds)
+        if isinstance(body, bytes):
+            self.transport.write(head + body)
+        else:
+            self.transport.write(head)
+            self._sending = self.loop.create_task(self._send(body, chunked, seconds))
+        try:
+            while not self.status:
+                await self._hear(seconds)
+        except BaseException:
+            self.close()
+            raise
 
     async def piece(self, seconds: float) -> bytes:
         """The next part of the answer's body, of any size; empty at its end."""
@@ -101,16 +105,6 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         """Hang up."""
         self._lose(BrokenOff("closed"))
-
-    # -- how it works
-
-    async def _head(self, seconds: float) -> None:
-        try:
-            while not self.status:
-                await self._hear(seconds)
-        except BaseException:
-            self.close()
-            raise
 
     async def _hear(self, seconds: float) -> None:
         """Wait until something happens. The service's time runs from when it has all of the request."""
@@ -156,8 +150,6 @@ class Connection(asyncio.Protocol):
             self.resume_writing()
             self._wake()
 
-    # -- what the event loop says
-
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The service has taken the connection."""
         self.transport = transport
@@ -198,10 +190,8 @@ class Connection(asyncio.Protocol):
             self._full.set_result(None)
         self._full = None
 
-    # -- what the parser says; what is raised here breaks the connection off
-
     def on_message_begin(self) -> None:
-        """An answer begins; a second one was not asked for."""
+        """An answer begins; a second one was not asked for. What is raised here, and below, breaks off."""
         if self.whole:
             raise BrokenOff("more than one answer")
 
@@ -262,12 +252,11 @@ class Connections:
                 return connection
             connection.close()
         url = urlsplit(self.origin)
-        secure = url.scheme == "https"
+        tls = url.scheme == "https"
+        host, port = url.hostname or "", url.port or (443 if tls else 80)
         try:
             async with asyncio.timeout(self.connect_seconds):
-                _, connection = await self.loop.create_connection(
-                    lambda: Connection(self), url.hostname, url.port or (443 if secure else 80), ssl=secure or None
-                )
+                _, connection = await self.loop.create_connection(lambda: Connection(self), host, port, ssl=tls or None)
         except TimeoutError:
             raise NotReached from None
         return connection

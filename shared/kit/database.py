@@ -87,9 +87,15 @@ def is_transient(error: BaseException) -> bool:
         return True
     if isinstance(error, DBAPIError):
         state = str(getattr(error.orig, "sqlstate", None) or "")
-        passing = state[:2] in ("08", "53", "57") or state in ("40001", "40P01", "55P03")
-        return passing or bool(error.connection_invalidated)
-    return isinstance(error, asyncpg.PostgresConnectionError | asyncpg.InterfaceError | asyncpg.InternalClientError)
+        return _passes(state) or bool(error.connection_invalidated)
+    if isinstance(error, asyncpg.PostgresError):
+        return _passes(str(error.sqlstate or ""))
+    return isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError)
+
+
+def _passes(state: str) -> bool:
+    """Whether PostgreSQL says by this code (SQLSTATE) that it was away, full or in the middle of a collision."""
+    return state[:2] in ("08", "53", "57") or state in ("40001", "40P01", "55P03")
 
 
 class ScopedSession(SyncSession):
@@ -133,8 +139,9 @@ class Database:
             finally:
                 for call in session.info.get("at_end", ()):
                     call()
-            if session.info.get("said"):
-                self.said(())
+            # What was said under a savepoint that was rolled back is no longer the session's.
+            if said := [row for row in session.info.get("said", ()) if row in session]:
+                self.said([Said(row.seq, row.event_id, row.subject, row.payload) for row in said])
             for call in session.info.get("after_commit", ()):
                 call()
 

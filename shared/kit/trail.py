@@ -184,8 +184,9 @@ def trail(prefix: str, service: str) -> APIRouter:
 
 
 async def _proof(session: AsyncSession, caller: Caller, seq: int) -> dict[str, Any]:
-    row = await session.get(AuditRow, seq)
-    if row is None or row.county_code not in (caller.county_code, ""):
+    mine = AuditRow.county_code.in_([caller.county_code, ""])
+    row = await session.scalar(select(AuditRow).where(AuditRow.seq == seq, mine))
+    if row is None:
         raise NotFound
     query = select(AuditSealRow).where(AuditSealRow.last_xid >= row.xid)
     query = query.where(AuditSealRow.seqs.contains([seq])).order_by(AuditSealRow.last_xid)

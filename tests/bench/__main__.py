@@ -6,6 +6,7 @@ whose table is printed and not written down. ``JSON=path`` also writes the table
 
 import asyncio
 import os
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -59,6 +60,9 @@ class Bench:
 
     async def run(self) -> Report:
         """Measure what was asked for, in the order of the rows but for those that share a system."""
+        if (task := asyncio.current_task()) is not None:
+            # Told to end, as with Ctrl-C, it still stops what it started and removes what it wrote.
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         if self.parts & ON_ONE_SYSTEM:
             await self._loads()
         for part, measure in (("4", self._proxies), ("5", self._decisions), ("6", self._growth)):
@@ -177,6 +181,9 @@ def main() -> int:
             found = runner.run(Bench(asked, long).run())
     except (Failed, RegistryFailed, Unusable) as error:
         console.say(f"make bench: {error}")
+        return 1
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        console.say("make bench: ended before everything was measured")
         return 1
     console.say("\n" + found.text())
     if path := os.environ.get("JSON"):

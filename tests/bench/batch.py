@@ -1,5 +1,6 @@
 """Row 2: five thousand bills at once as NDJSON, and the window that posts its own bill just behind them."""
 
+import math
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -20,7 +21,10 @@ SETTLED_SECONDS = 600.0
 
 @dataclass(frozen=True)
 class Batch:
-    """One batch: seconds until its answer, until its last bill was settled, and what the window then waited."""
+    """One batch: seconds until its answer and until its last bill was settled, and what the window then waited.
+
+    The window waits without end when its bill was not settled in the time it may ask for.
+    """
 
     lines: int
     accepted_in: float
@@ -49,8 +53,10 @@ async def measure(system: System, ledger: Ledger, run: str, lines: int) -> Batch
         raise Failed(f"the batch was answered {status}: {body[:300].decode(errors='replace')}")
     statuses = Counter(msgspec.json.decode(line)["status"] for line in body.splitlines())
     odd = [f"lines: {dict(statuses)}"] if statuses != {201: lines} else []
-    if window_status != 201 or SETTLED not in answer:
-        odd.append(f"the window's bill: {window_status}, {'settled' if SETTLED in answer else 'not settled'}")
+    if window_status != 201:
+        odd.append(f"the window's bill was answered {window_status}")
+    if SETTLED not in answer:
+        window_waited = math.inf
     last_at = found.last_settled_at.timestamp() if found.last_settled_at else began_at
     odd.append(found.disagreement(statuses[201] + (window_status == 201)))
     return Batch(lines, accepted_in, last_at - began_at, window_waited, "; ".join(filter(None, odd)))

@@ -73,6 +73,8 @@ def shown(value: float) -> str:
     """A figure as a person reads it: three digits or all of a whole part."""
     if math.isnan(value):
         return "–"
+    if math.isinf(value):
+        return "never"
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.2f}" if abs(value) >= 1 else f"{value:.3f}"

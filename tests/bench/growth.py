@@ -63,7 +63,7 @@ async def _timed(client: Client, kind: str, request: bytes) -> float:
     if kind == POST:
         good = status == 201 and SETTLED in body
     else:
-        answer = msgspec.json.decode(body)
+        answer = msgspec.json.decode(body or b"{}")
         wanted = {READ: 1, LIST: PAGE, OF_RESIDENT: 10}[kind]
         good = status == 200 and len(answer.get("items", [answer])) == wanted
     if not good:

@@ -48,7 +48,7 @@ async def measure(system: System, ledger: Ledger, run: str, seconds: float) -> I
     bills = Bills(run, system.place, await system.tokens(), system.residents)
     mark, before = await ledger.mark(), system.spent()
     load = await closed_loop(HOST, system.port, CONNECTIONS, seconds, bills.request)
-    found = await ledger.drained(mark, load.statuses[201], max(10 * seconds, 60.0))
+    found = await ledger.drained(mark, load.statuses[201], max(10 * seconds, 180.0))
     ended_at = load.began_at + load.seconds
     last_at = found.last_settled_at.timestamp() if found.last_settled_at else ended_at
     odd = [load.strange(201), found.disagreement(load.statuses[201])]

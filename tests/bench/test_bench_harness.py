@@ -74,13 +74,14 @@ async def test_every_answer_is_counted_by_its_status_and_lost_ones_too() -> None
             if asked == 20:
                 writer.close()
                 return
-            writer.write(OK.replace(b"201", b"503") if asked == 10 else OK)
+            writer.write({5: OK.replace(b"body", b"nobo"), 10: OK.replace(b"201", b"503")}.get(asked, OK))
 
     async with server(serve) as port:
-        load = await closed_loop("127.0.0.1", port, 1, 30.0, lambda: REQUEST, needle=b"nobody")
+        load = await closed_loop("127.0.0.1", port, 1, 30.0, lambda: REQUEST, needle=b"body")
     assert load.sent == 20
     assert dict(load.statuses) == {201: 18, 503: 1, LOST: 1}
-    assert (load.answered, len(load.latencies), load.unsettled) == (19, 19, 19)
+    assert (load.answered, load.unsettled) == (19, 1)
+    assert (len(load.latencies), sum(map(math.isinf, load.latencies))) == (19, 2)
     assert load.strange(201) == "1 × no answer, 1 × 503"
 
 
@@ -115,6 +116,17 @@ async def test_a_client_asks_again_after_its_connection_was_closed() -> None:
             assert client.seconds > 0
             await asyncio.sleep(0.1)
         client.close()
+
+
+async def test_an_answer_that_never_comes_is_lost() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with server(serve) as port:
+        client = Client("127.0.0.1", port)
+        assert await client.ask(REQUEST, 0.2) == (LOST, b"")
+        assert math.isinf(client.seconds)
 
 
 def test_bills_are_distinct_valid_and_of_the_promised_size() -> None:
@@ -177,7 +189,7 @@ def test_percentiles_medians_and_verdicts() -> None:
 
 
 def test_only_what_stands_between_the_marks_is_written(tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
+    page = tmp_path / "page"
     page.write_text(f"by hand\n{BEGIN}\nold\n{END}\nalso by hand\n")
     report = Report("machine", "date", "commit", "load", rows=[Row("1", "rate", "/s", [1.0, 3.0, 2.0])])
     for _ in range(2):
@@ -192,7 +204,7 @@ def test_only_what_stands_between_the_marks_is_written(tmp_path: Path) -> None:
 
 
 def test_the_page_of_this_repository_has_the_marks(tmp_path: Path) -> None:
-    copy = tmp_path / "page.md"
+    copy = tmp_path / "page"
     copy.write_bytes((Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md").read_bytes())
     write(Report("machine", "date", "commit", "load"), copy)
 

@@ -4,6 +4,7 @@ One request is under way on a connection at a time. Of an answer only status and
 """
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -119,8 +120,13 @@ class Client:
             self._connection = await connect(self.host, self.port, self._told)
         self._answer = asyncio.get_running_loop().create_future()
         self._connection.send(request)
-        async with asyncio.timeout(seconds):
-            return await self._answer
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._answer
+        except TimeoutError:
+            self.close()
+            self.seconds = math.inf
+            return LOST, b""
 
     def close(self) -> None:
         """Close the connection."""
@@ -137,8 +143,9 @@ class Client:
 
 @dataclass
 class Load:
-    """What a load came to. ``latencies`` in seconds of answered requests; ``statuses`` counts every answer by status.
+    """What a load came to. ``statuses`` counts every answer by its status.
 
+    ``latencies`` are the seconds of answered requests, without end for refused and unsettled ones.
     ``seconds`` is from the first request to the last answer, ``cpu_seconds`` what this process itself took meanwhile,
     ``unsettled`` how many answers lacked what was looked for in them.
     """
@@ -173,9 +180,10 @@ class _Loading:
     def note(self, status: int, body: bytes, latency: float) -> None:
         self.load.statuses[status] += 1
         if status:
-            self.load.latencies.append(latency)
-            if self.needle and self.needle not in body:
-                self.load.unsettled += 1
+            lacking = status < 400 and self.needle not in body
+            self.load.unsettled += lacking
+            # Who was refused, or got less than he waited for, has not been served however soon he was told.
+            self.load.latencies.append(math.inf if lacking or status >= 400 else latency)
 
     async def ended(self, seconds: float) -> None:
         """Wait for the last answer; what has not come after so long never will, and is lost."""

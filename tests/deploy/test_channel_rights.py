@@ -56,9 +56,17 @@ async def test_a_service_says_and_hears_what_is_its_own(channel: Nats) -> None:
         Bus(channel.url_of("safety_net"), name="safety_net"),
     )
     subscription = await listener.subscribe("TREATMENT", "safety_net", ["treatment.discharge_billed.v1"])
+    # One by one, and together as a whole batch.
     await speaker.publish([("treatment.discharge_billed.v1", b"{}", "one")])
-    message = (await subscription.fetch(1, timeout=10))[0]
-    await message.ack_sync(timeout=10)
+    assert await speaker.backlog("TREATMENT") == 1
+    await speaker.publish([("treatment.discharge_billed.v1", b"{}", f"batch-{n}") for n in range(30)])
+    taken = 0
+    async with asyncio.timeout(60):
+        while taken < 31:
+            for message in await subscription.next(50):
+                await message.ack_sync(timeout=10)
+                taken += 1
+    assert await speaker.backlog("TREATMENT") == 0
 
     async def reply(raw: bytes) -> bytes:
         return raw + raw

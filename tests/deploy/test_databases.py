@@ -36,7 +36,7 @@ async def test_no_role_can_log_in_to_another_services_database(urls: dict[str, U
 
 @pytest.mark.parametrize("service", SERVICES)
 async def test_the_audit_trail_can_be_added_to_and_read_but_never_changed(urls: dict[str, Urls], service: str) -> None:
-    worker = await asyncpg.connect(urls[service].service_url)
+    worker = await asyncpg.connect(urls[service].service_url, server_settings={"app.subject": "somebody"})
     await worker.execute(
         "insert into audit (county_code, caller, roles, action, object_type, object_id, detail, request_id, address) "
         "values ('450223', 'somebody', 'auditor', 'read', 'audit', '*', '{}', '-', '')"

@@ -16,7 +16,7 @@ import pytest
 from tests.flow import marks as marked
 from tests.flow.conftest import System
 from tests.flow.marked_walk import ACCOUNTS, RESIDENTS, WORDS, Walk, walked
-from tests.flow.marks import Marks, forms
+from tests.flow.marks import SEES_ALL, Marks, forms
 from tests.flow.people import BILLS
 
 PATIENT = {"number", "former_number", "name", "other_name", "phone"}
@@ -103,7 +103,7 @@ def test_what_the_database_refuses_it_does_not_quote(walk: Walk) -> None:
     """PostgreSQL's own log: neither the statement, nor its parameters, nor the row that broke a rule."""
 
     async def provoke() -> None:
-        owner = await asyncpg.connect(marked.owner_url(walk.system, "contract"))
+        owner = await asyncpg.connect(marked.owner_url(walk.system, "contract"), server_settings=SEES_ALL)
         row = await owner.fetchrow("select * from residents where plain_name = $1", WORDS["name"])
         assert row is not None
         number, name = WORDS["number"], WORDS["name"].replace("'", "''")

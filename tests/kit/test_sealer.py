@@ -24,6 +24,7 @@ WRITE = (
     "insert into audit (county_code, caller, roles, action, object_type, object_id, detail, request_id, address) "
     "values ('450223', 'late', '', 'read', 'thing', $1, '{}', '-', '')"
 )
+LATE = {"app.subject": "late"}
 SEALED = "select unnest(seqs) from audit_seals order by batch"
 
 
@@ -42,7 +43,7 @@ async def trail(starter: Starter) -> AsyncIterator[Trail]:
 
 
 async def test_a_late_commit_is_neither_skipped_nor_preceded(trail: Trail) -> None:
-    late = await asyncpg.connect(trail.urls.service_url)
+    late = await asyncpg.connect(trail.urls.service_url, server_settings=LATE)
     await late.execute("begin")
     await late.execute(WRITE, "1")
     await trail.write(3)
@@ -72,7 +73,7 @@ async def test_writers_beside_two_sealers(trail: Trail) -> None:
     dice, done = random.Random(37), asyncio.Event()
 
     async def writer() -> None:
-        connection = await asyncpg.connect(trail.urls.service_url)
+        connection = await asyncpg.connect(trail.urls.service_url, server_settings=LATE)
         for number in range(40):
             await connection.execute("begin")
             for _ in range(dice.randrange(1, 4)):

@@ -87,7 +87,8 @@ async def test_lists_of_bills_are_audited_with_what_they_showed(hospital: Client
 
 async def test_the_service_can_neither_date_its_rows_nor_touch_its_seals(urls: Urls, treatment: FastAPI) -> None:
     await seal_audit(treatment.state.database)
-    worker = await asyncpg.connect(urls.service_url)
+    # In the widest scope: it is the role that may not.
+    worker = await asyncpg.connect(urls.service_url, server_settings={"app.service": "on"})
     row = "county_code, caller, roles, action, object_type, object_id, detail, request_id, address"
     said = "'', '', '', '', '', '', '{}', '', ''"
     for statement in (

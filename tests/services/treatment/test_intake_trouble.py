@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from deploy.settings import Urls
 from shared.kit.combiner import Combiner
 from tests.clients import Client, problem
-from tests.services.treatment.conftest import COUNTY_HOSPITAL, a_bill
+from tests.services.treatment.conftest import COUNTY_HOSPITAL, a_bill, as_kept
 from treatment_service.discharges import service
 
 BILLS = "/treatment/v1/discharges"
@@ -101,7 +101,7 @@ async def test_a_number_that_somebody_holds_keeps_nobody_else_waiting(
     answer = await waiting
     assert answer.status_code == 201, answer.text
     assert await count(owner, held) == 1
-    assert await owner.fetchval("select count(*) from idempotency_keys where key = $1", key) == 1
+    assert await owner.fetchval("select count(*) from idempotency_keys where key = $1", as_kept(key)) == 1
 
 
 async def test_a_writer_that_is_cut_off_again_and_again_loses_and_doubles_nothing(

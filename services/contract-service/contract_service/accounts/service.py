@@ -18,7 +18,7 @@ from contract_service.settings import Settings
 from shared.kit import clock
 from shared.kit.audit import record
 from shared.kit.caller import SYSTEM, Caller
-from shared.kit.database import Database
+from shared.kit.database import Database, as_service
 from shared.kit.log import log
 from shared.kit.scope import SERVICE
 from shared.kit.sealing import Keyring
@@ -69,7 +69,8 @@ class Doorkeeper:
 
     async def forgive(self, session: AsyncSession, kind: str, name: str) -> None:
         """Forget the failures under a name: it was he after all, or an administrator says so."""
-        await FailedSignIns(session).forgive(kind, self._name(name))
+        async with as_service(session):
+            await FailedSignIns(session).forgive(kind, self._name(name))
 
     def _name(self, name: str) -> str:
         return self.keyring.digest(f"sign-in:{name}")
@@ -101,8 +102,9 @@ async def active_user(session: AsyncSession, username: str, *, to_change: bool =
 
 
 async def has_client(session: AsyncSession, institution_code: str) -> bool:
-    """Whether an institution's own system posts its bills."""
-    return await Accounts(session).has_client(institution_code)
+    """Whether an institution's own system posts its bills, whichever county answers for it."""
+    async with as_service(session):
+        return await Accounts(session).has_client(institution_code)
 
 
 async def bring_along(session: AsyncSession, keyring: Keyring, text: str) -> set[str]:

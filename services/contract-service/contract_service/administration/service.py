@@ -17,6 +17,7 @@ from shared.kit import clock
 from shared.kit.audit import record
 from shared.kit.caller import Caller
 from shared.kit.cursors import Page
+from shared.kit.database import as_service
 from shared.kit.fields import FieldError
 from shared.kit.idempotency import Once
 from shared.kit.problems import Invalid, NotFound
@@ -206,7 +207,9 @@ async def withdraw_key(session: AsyncSession, caller: Caller, client_id: str, ke
 async def _claim_name(session: AsyncSession, name: str) -> None:
     accounts = Accounts(session)
     await accounts.one_at_a_time()
-    if name in RESERVED or await accounts.taken(name):
+    async with as_service(session):
+        taken = name in RESERVED or await accounts.taken(name)
+    if taken:
         raise AccountExists
 
 

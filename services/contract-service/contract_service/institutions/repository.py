@@ -33,7 +33,10 @@ class Institutions:
     async def of_code(self, code: str, *, to_change: bool = False) -> Institution | None:
         """One institution; ``to_change`` makes others who want to change it wait."""
         query = select(Institution).where(Institution.institution_code == code)
-        return (await self.session.scalars(query.with_for_update() if to_change else query)).one_or_none()
+        if to_change:
+            # It may have been read before its lock was had.
+            query = query.with_for_update().execution_options(populate_existing=True)
+        return (await self.session.scalars(query)).one_or_none()
 
     async def without_client(self, codes: Iterable[str]) -> Sequence[Institution]:
         """Those of these institutions that are not yet known to post their own bills, to be changed."""

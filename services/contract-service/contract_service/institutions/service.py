@@ -69,12 +69,13 @@ async def change(session: AsyncSession, caller: Caller, match: Match, code: str,
 
     The county that registered it keeps the record; the county its code names may take it over by changing it.
     """
+    # Only who may change it may lock it: to others row-level security shows no row to be locked.
+    shown = await read(session, code)
+    if caller.county_code not in (shown.registered_by_county, _home(code)):
+        raise OtherCountysInstitution
     institution = await Institutions(session).of_code(code, to_change=True)
     if institution is None:
         raise NotFound
-    home = _home(institution.institution_code) == caller.county_code
-    if institution.registered_by_county != caller.county_code and not home:
-        raise OtherCountysInstitution
     match.require(institution.revision)
     try:
         wanted = InstitutionCreate.model_validate(merged(_state(institution), patch))

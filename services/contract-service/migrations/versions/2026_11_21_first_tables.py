@@ -4,6 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from shared.kit.migrations import COUNTY, INSTITUTION, SUBJECT, TOWNSHIP, VILLAGE, protect, protect_kit_tables
+
 revision = 'contract_0001'
 down_revision = None
 branch_labels = None
@@ -270,6 +272,36 @@ def upgrade() -> None:
     sa.Column('created', sa.String(length=60), nullable=False),
     sa.PrimaryKeyConstraint('name', name=op.f('pk_streams'))
     )
+    _protect()
+
+
+def _protect() -> None:
+    """Whose rows these are (decision 0018)."""
+    protect_kit_tables()
+    county = f"county_code = {COUNTY}"
+    # A township centre sees the township its institution lies in: asked once a statement, not once a row.
+    centre = f"(select township_code from institutions where institution_code = {INSTITUTION})"
+    place = f"left(village_code, 9) = {TOWNSHIP} or left(village_code, 9) = {centre} or village_code = {VILLAGE}"
+    protect('residents', read=f"{county} or {place}", add=county, change=county)
+    for table in ('resident_identities', 'resident_states'):
+        seen = (f"exists (select from residents r where r.county_code = {table}.county_code"
+                f" and r.resident_id = {table}.resident_id)")
+        protect(table, read=f"{county} or {seen}", add=county, change=county if table == 'resident_identities' else '')
+    # Institutions are shown to everyone signed in; the county that registered one keeps its record, and the county
+    # that a national code names may take it over.
+    keeps = f"registered_by_county = {COUNTY}"
+    named = f"institution_code ~ '^[A-Z][0-9]{{11}}$' and substring(institution_code, 2, 6) = {COUNTY}"
+    protect('institutions', read=f"{SUBJECT} is not null", add=keeps, change=f"{keeps} or ({named})")
+    kept = f"exists (select from institutions i where i.institution_code = institution_states.institution_code and i.{keeps})"
+    protect('institution_states', read=f"{SUBJECT} is not null", add=kept)
+    protect('users', read=county, add=county, change=county)
+    answers = f"administered_by = {COUNTY}"
+    protect('clients', read=answers, add=answers, change=answers)
+    clients = "exists (select from clients c where c.client_id = client_keys.client_id)"
+    protect('client_keys', read=clients, add=clients, change=clients)
+    # Signing in is the service's own work: nobody is known yet.
+    for table in ('refresh_tokens', 'used_assertions', 'sign_in_failures'):
+        protect(table)
 
 
 def downgrade() -> None:

@@ -4,6 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from shared.kit.migrations import COUNTY, INSTITUTION, SUBJECT, TOWNSHIP, protect, protect_kit_tables
+
 revision = '0001'
 down_revision = None
 branch_labels = None
@@ -267,6 +269,26 @@ def upgrade() -> None:
     sa.Column('created', sa.String(length=60), nullable=False),
     sa.PrimaryKeyConstraint('name', name=op.f('pk_streams'))
     )
+    _protect()
+
+
+def _protect() -> None:
+    """Whose rows these are (decision 0018)."""
+    protect_kit_tables()
+    county = f"county_code = {COUNTY}"
+    protect('settlements', add=county, change=county,
+            read=f"{county} or institution_code = {INSTITUTION} or township_code = {TOWNSHIP}")
+    for table in ('decisions', 'recoveries'):
+        protect(table, read=county, add=county, change=county)
+    # A bill's county is its settlement's: before it is judged it is nobody's. Only the county's office works on it.
+    mine = "exists (select from settlements s where s.discharge_id = bills.discharge_id"
+    protect('bills', read=f"{mine})", change=f"{mine} and s.{county})")
+    protect('institution_copies', read=f"{SUBJECT} is not null")
+    # A hospital has its patient before it, wherever registered; an office learns of its county's residents (R-20: the
+    # county is the village's).
+    protect('resident_copies', read=f"left(village_code, 6) = {COUNTY} or {INSTITUTION} is not null")
+    protect('resident_identities', read="exists (select from resident_copies r"
+            " where r.resident_id = resident_identities.resident_id)")
     # ### end Alembic commands ###
 
 

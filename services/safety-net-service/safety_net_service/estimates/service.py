@@ -16,6 +16,7 @@ from shared.events.treatment import BillFacts
 from shared.kit import clock, identity_number
 from shared.kit.audit import record
 from shared.kit.caller import Caller
+from shared.kit.database import as_service
 from shared.kit.problems import FieldError, Invalid
 from shared.kit.sealing import Keyring
 
@@ -42,7 +43,8 @@ async def estimate(
     people = await registry.candidates(session, facts.identity_digest, facts.name_digest)
     if not own_bill:
         people = tuple(person for person in people if person.county_code == caller.county_code)
-    inputs = await settlements.inputs_of(session, facts, people, institution, law.shelf, lock=False)
+    async with as_service(session):
+        inputs = await settlements.inputs_of(session, facts, people, institution, law.shelf, lock=False)
     outcome = inputs.settle(law.shelf)
     detail = {"bill_no": bill.bill_no, "decision": outcome.decision, "resident_id": outcome.resident_id}
     record(session, caller, "estimated", "bill", bill.institution_code, detail)

@@ -4,6 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from shared.kit.migrations import COUNTY, INSTITUTION, SUBJECT, protect, protect_kit_tables
+
 revision = 'a59fc268ae12'
 down_revision = None
 branch_labels = None
@@ -198,6 +200,27 @@ def upgrade() -> None:
     sa.Column('created', sa.String(length=60), nullable=False),
     sa.PrimaryKeyConstraint('name', name=op.f('pk_streams'))
     )
+    _protect()
+
+
+def _protect() -> None:
+    """Whose rows these are (decision 0018)."""
+    protect_kit_tables()
+    hospital = f"institution_code = {INSTITUTION}"
+    window = f"recorded_county_code = {COUNTY}"
+    seen = f"{hospital} or county_code = {COUNTY} or {window}"
+    protect('discharges', read=seen, add=f"{hospital} or {window}", change=seen)
+    # Seen as the bill is seen. A hospital's are added in the statement that adds the bill: its own column comes first.
+    for table, own in (('bill_versions', f"recorded_by = {SUBJECT}"), ('discharge_changes', 'true')):
+        as_the_bill = f"{hospital} or exists (select from discharges d where d.discharge_id = {table}.discharge_id)"
+        protect(table, read=as_the_bill, add=f"{own} and ({as_the_bill})")
+    protect('bill_settlements',
+            read="exists (select from discharges d where d.discharge_id = bill_settlements.discharge_id)")
+    protect('institution_copies', read=f"{SUBJECT} is not null")
+    # In which county a hospital's patient is registered, a bill must find out: of anybody, but without a name.
+    protect('resident_copies', read=f"county_code = {COUNTY} or {INSTITUTION} is not null")
+    protect('resident_identities', read="exists (select from resident_copies r"
+            " where r.resident_id = resident_identities.resident_id)")
 
 
 def downgrade() -> None:

@@ -1,6 +1,6 @@
 """Every SQL statement about discharge bills."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -10,12 +10,53 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.kit.caller import Caller
+from shared.kit.direct import Direct
 from treatment_service.discharges.models import BillSettlement, BillVersion, Discharge, DischargeChange
 
 CHUNK = 500
 PLACING_LOCK = 7_320_001
 PORTION = 5000
 COUNTY_ROLES = ("hrss", "health_bureau", "safety_net_office", "auditor")
+
+_SETTLED = {
+    "discharge_id": "uuid",
+    "revision": "bigint",
+    "bill_version": "int",
+    "settlement_id": "uuid",
+    "county_code": "text",
+    "state": "text",
+    "procedure": "text",
+    "settlement": "json",
+}
+_NAMES = ", ".join(_SETTLED)
+KEEP_SETTLED = f"""
+with given as (
+  select * from unnest({", ".join(f"${place}::{kind}[]" for place, kind in enumerate(_SETTLED.values(), 1))})
+    with ordinality as g({_NAMES}, place)
+), kept as (
+  insert into bill_settlements ({_NAMES}) select {_NAMES} from given order by discharge_id
+  on conflict (discharge_id) do update set {", ".join(f"{name} = excluded.{name}" for name in _SETTLED)}
+  where bill_settlements.revision < excluded.revision
+  returning discharge_id
+), noted as (
+  update discharges d set county_code = g.county_code,
+    state = case when d.state <> 'voided' and d.version = g.bill_version then g.state else d.state end
+  from given g join kept using (discharge_id) where d.discharge_id = g.discharge_id
+  returning g.place, d.institution_code, d.discharge_id, d.bill_no, d.version, d.state, g.settlement_id
+), told as (
+  insert into discharge_changes (institution_code, discharge_id, bill_no, version, state, settlement_id)
+  select institution_code, discharge_id, bill_no, version, state, settlement_id from noted order by place
+)
+select discharge_id from kept
+"""
+
+
+async def keep_settled(direct: Direct, settlements: Sequence[Mapping[str, Any]]) -> set[UUID]:
+    """Keep settlements, each of another bill, note them beside their bills and for the hospitals that poll; which of
+    them were newer than ours. The ``settlement`` of each is JSON text.
+    """
+    arrays = [[settlement[name] for settlement in settlements] for name in _SETTLED]
+    return {row[0] for row in await (await direct.prepared(KEEP_SETTLED)).fetch(*arrays)}
 
 
 def visible_to(caller: Caller) -> Any:

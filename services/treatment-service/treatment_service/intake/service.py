@@ -34,6 +34,8 @@ from treatment_service.registry.repository import Registry
 SUBJECT = DischargeBilled.subject
 # Where a row of parameters holds the event: its id, subject and payload come last.
 EVENT = slice(-3, None)
+# What of a settlement that is told goes into the answer. Its text may come as it was heard, unread (`msgspec.Raw`).
+TOLD = ("bill_version", "state", "settlement")
 LIVE = frozenset(("settled", "held", "rejected"))
 BATCHES_AT_ONCE = 2
 
@@ -230,8 +232,9 @@ class Desk:
 
         await waiter.hear(wait, look)
         if (told := waiter.told) is not None:
-            if told.bill_version == answer.version and told.state in LIVE:
-                answer.state, answer.settlement = told.state, told.settlement
+            told = told if isinstance(told, Mapping) else {name: getattr(told, name) for name in TOLD}
+            if told["bill_version"] == answer.version and told["state"] in LIVE:
+                answer.state, answer.settlement = told["state"], told["settlement"]
                 return _encoder.encode(answer)
             await look()
         return DischargeAnswer.model_validate(latest).model_dump_json().encode() if latest else _encoder.encode(answer)
