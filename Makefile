@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL = rm -f $(VENV)/.failed; { $(PIP) install --progress-bar off $(1) || touch $(VENV)/.failed; } 2>&1 \
 	| sed -n 's/^Collecting \([^ ]*\).*/    \1/p; s|^Processing .*/\([^/ ]*\) .*|    \1|p; s/^ERROR/&/p'; test ! -e $(VENV)/.failed
 
-.PHONY: run test test-long check fix clauses policies reconcile verify-audit audit-heads rotate-keys lock clean help
+.PHONY: run test test-long check fix bench clauses policies reconcile verify-audit audit-heads rotate-keys rotate-data-keys backup restore lock clean help
 
 help:               ## what each verb does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -46,6 +46,16 @@ fix: $(VENV)/.dev       ## put imports and layout right
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+bench: $(VENV)/.dev $(VENV)/.bench  ## measure everything in one run of 25 minutes; PART=1,3 SECONDS=5 RUNS=1 for a trial
+	@$(BIN)/python -m tests.bench
+
+# What is compared with needs packages of its own; where they can't be installed the table says so.
+$(VENV)/.bench: requirements-bench.lock
+	@echo "· installing what the rules are compared with"
+	@$(PYTHON) -m venv $(VENV)/bench
+	@$(VENV)/bench/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r $< \
+	  && touch $@ || { rm -rf $(VENV)/bench; echo "  it can't be installed here"; }
+
 clauses: $(VENV)/.dev   ## every clause: what it obliges and which tests claim it
 	@$(BIN)/python -m tests.house.clauses
 
@@ -64,8 +74,17 @@ audit-heads: $(VENV)/.runtime ## the head of each day's audit chain, for printin
 rotate-keys: $(VENV)/.runtime  ## publish a new signing key, which signs ten minutes later
 	@$(BIN)/python -m deploy.rotate_keys
 
-lock:                   ## renew both lock files (needs uv)
-	@for f in runtime:requirements.lock dev:requirements-dev.lock; do \
+rotate-data-keys: $(VENV)/.runtime ## a new data key, and everything sealed with it; GIVE_UP=k1 removes an old one
+	@$(BIN)/python -m deploy.rotate_data_keys $(if $(GIVE_UP),--give-up "$(GIVE_UP)")
+
+backup: $(VENV)/.runtime ## save the three databases and the secrets; FOLDER= chooses where
+	@$(BIN)/python -m deploy.backup $(if $(FOLDER),--folder "$(FOLDER)")
+
+restore: $(VENV)/.runtime ## FROM=backup [SERVICE=safety-net] restores on the stopped system; REMOVE= what was put aside
+	@$(BIN)/python -m deploy.restore $(if $(FROM),"$(FROM)") $(if $(SERVICE),--service "$(SERVICE)") $(if $(REMOVE),--remove "$(REMOVE)")
+
+lock:                   ## renew the lock files (needs uv)
+	@for f in runtime:requirements.lock dev:requirements-dev.lock bench:requirements-bench.lock; do \
 	  uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header --universal \
 	    --python-version 3.11 requirements/$${f%%:*}.in -o $${f##*:}; done
 

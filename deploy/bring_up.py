@@ -27,7 +27,7 @@ class Engines:
     """The engines in use: addresses for programs, places for people."""
 
     admin_url: str | None
-    nats_url: str
+    nats_urls: Mapping[str, str]
     postgres_place: str
     nats_place: str
 
@@ -49,6 +49,7 @@ async def start_engines(settings: Settings, state: State, secrets: Secrets, supe
             password=secrets.password("nats"),
             port=state.port("nats"),
             log=state.logs / "nats.log",
+            services={name: secrets.password(f"nats_{name}") for name in SERVICES},
         )
     embedded = " and ".join(engine.title for engine in (postgres, broker) if engine is not None)
     if embedded:
@@ -60,7 +61,7 @@ async def start_engines(settings: Settings, state: State, secrets: Secrets, supe
                     group.create_task(_start_postgres(postgres, supervisor))
     return Engines(
         admin_url=postgres.admin_url if postgres else None,
-        nats_url=broker.url if broker else str(settings.nats_url),
+        nats_urls={name: broker.url_of(name) if broker else str(settings.nats_url) for name in SERVICES},
         postgres_place=f"127.0.0.1:{postgres.port}  (files {postgres.cluster.folder})" if postgres else "outside",
         nats_place=f"127.0.0.1:{broker.port}" if broker else _places(str(settings.nats_url)),
     )

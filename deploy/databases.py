@@ -29,6 +29,15 @@ CREATING, MIGRATING = 4502230001, 4502230002
 # What was done, its seals, and histories: added to and never changed. An epoch is begun by whoever restores.
 APPEND_ONLY = ("audit", "audit_seals", "institution_states", "resident_states")
 READ_ONLY = "audit_epochs"
+# DETAIL quotes rows, STATEMENT what was sent in its text, and the rest statements with their parameters.
+QUOTES = """
+    select current_setting('log_error_verbosity') <> 'terse'
+        or current_setting('log_min_error_statement') not in ('fatal', 'panic')
+        or current_setting('log_statement') not in ('none', 'ddl')
+        or current_setting('log_parameter_max_length_on_error') <> '0'
+        or (current_setting('log_min_duration_statement') <> '-1'
+            and current_setting('log_parameter_max_length') <> '0')
+"""
 # Number, moment and transaction of an audit row are the database's own words: nobody dates a row but the clock.
 KEPT = """
     select root, tree.relid::regclass::text as name, string_agg(quote_ident(attname), ', ' order by attnum) as columns
@@ -43,15 +52,20 @@ KEPT = """
 
 
 async def create_database(
-    admin_url: str, service: str, *, name: str | None = None, password: Callable[[str], str] | None = None
+    admin_url: str,
+    service: str,
+    *,
+    name: str | None = None,
+    roles: str | None = None,
+    password: Callable[[str], str] | None = None,
 ) -> Urls:
     """Make a service's database and its two roles where they are missing, and set the roles' passwords.
 
-    ``name`` gives the database (and its roles) another name than the service's; ``password`` gives the password kept
-    for a role, and without it each role gets a new one.
+    ``name`` gives the database (and its roles, unless ``roles`` names them) another name than the service's;
+    ``password`` gives the password kept for a role, and without it each role gets a new one.
     """
     database = name or service
-    owner, worker = f"{database}_owner", f"{database}_service"
+    owner, worker = f"{roles or database}_owner", f"{roles or database}_service"
     words = {role: password(role) if password else secrets.token_urlsafe(24) for role in (owner, worker)}
     async with connected(admin_url, "the embedded PostgreSQL") as admin:
         await admin.execute("select pg_advisory_lock($1)", CREATING)
@@ -68,7 +82,7 @@ async def create_database(
         # By default everyone may connect everywhere, also to the administrator's own database.
         await admin.execute(f'REVOKE ALL ON DATABASE "{database}", postgres, template1 FROM PUBLIC')
         await admin.execute(f'GRANT CONNECT ON DATABASE "{database}" TO "{worker}"')
-    return embedded_urls(admin_url, database, words.__getitem__)
+    return embedded_urls(admin_url, database, words.__getitem__, roles=roles)
 
 
 async def check_outside(service: str, urls: Urls) -> Urls:
@@ -90,6 +104,12 @@ async def check_outside(service: str, urls: Urls) -> Urls:
             who = await owner.fetchval("select current_user")
             raise Unusable(f"{owner_name}: the role {who} may not create tables there (GRANT CREATE ON SCHEMA public)")
     return Urls(owner_url=urls.owner_url, service_url=urls.service_url, service_role=role)
+
+
+async def may_quote_rows(url: str) -> bool:
+    """Whether the server may write patients' data into its own log, when it refuses a statement or finds it slow."""
+    async with connected(url, "the database") as connection:
+        return bool(await connection.fetchval(QUOTES))
 
 
 async def migrate(service: str, owner_url: str, service_role: str) -> bool:
@@ -191,6 +211,12 @@ async def _grant(owner: asyncpg.Connection, role: str) -> None:
     async with owner.transaction():
         for statement in statements:
             await owner.execute(statement)
+
+
+async def count_rows(connection: asyncpg.Connection) -> dict[str, int]:
+    """How many rows each table of a database has."""
+    tables = await connection.fetch("select tablename from pg_tables where schemaname = 'public' order by 1")
+    return {table: int(await connection.fetchval(f'select count(*) from public."{table}"')) for (table,) in tables}
 
 
 @asynccontextmanager

@@ -5,15 +5,19 @@ every parent folder to everyone. Ready means that *our* process says so: a stran
 """
 
 import json
+import os
 import secrets
+import shutil
 import signal
 import socket
 import sysconfig
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
+from deploy.channel_rights import OPERATOR, users
 from deploy.cluster import Cluster
 from deploy.console import Unusable
 from deploy.processes import Child
@@ -21,7 +25,21 @@ from deploy.state import free_port, write_private
 
 # A start after a crash replays the log first, which may take minutes.
 POSTGRES_SECONDS = 300.0
+# PostgreSQL's log quotes rows (DETAIL), statements and their parameters unless it is told not to.
+SILENT = {
+    "log_error_verbosity": "terse",
+    "log_min_error_statement": "panic",
+    "log_parameter_max_length_on_error": "0",
+    "log_parameter_max_length": "0",
+    "log_statement": "none",
+    "log_min_duration_statement": "-1",
+    "log_min_duration_sample": "-1",
+    "log_transaction_sample_rate": "0",
+}
 NATS_SECONDS = 120.0
+LAST_WORDS = 8000
+MOST_KEPT = 64 * 1024**3
+ROOM_TO_GO_ON = 8 * 1024 * 1024
 
 
 class EngineEnded(Unusable):
@@ -37,6 +55,7 @@ class Engine(ABC):
 
     def __init__(self, port: int) -> None:
         self.port = port
+        self._said_before = 0
 
     @abstractmethod
     def spawn(self) -> None:
@@ -45,6 +64,12 @@ class Engine(ABC):
     @abstractmethod
     def answers(self) -> bool:
         """Whether our own process is ready to serve."""
+
+    def launch(self, child: Child) -> None:
+        """Start its process; from here on its log speaks of this start."""
+        self.child = child
+        self._said_before = child.log.stat().st_size if child.log.exists() else 0
+        child.spawn()
 
     def ready(self) -> bool:
         """Whether it serves; `EngineEnded` with its last words when it never will."""
@@ -67,11 +92,25 @@ class Engine(ABC):
     @property
     def port_was_taken(self) -> bool:
         """Whether it ended because somebody else listens on its port."""
+        return "address already in use" in self._end_of_log()
+
+    @property
+    def out_of_space(self) -> bool:
+        """Whether the last it said is that the disk is full."""
+        return "no space left on device" in self._end_of_log()
+
+    def stuck(self) -> bool:
+        """Whether it runs and will do nothing more by itself until it is started again."""
+        return False
+
+    def _end_of_log(self) -> str:
         try:
-            end = self.child.log.read_bytes()[-4000:].decode(errors="replace").lower()
+            with self.child.log.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(self._said_before, size - LAST_WORDS))
+                return file.read().decode(errors="replace").lower()
         except OSError:
-            return False
-        return "address already in use" in end
+            return ""
 
     def start(self) -> None:
         """Start and wait until it serves, on another port if a stranger took this one meanwhile."""
@@ -119,15 +158,15 @@ class Postgres(Engine):
             "unix_socket_directories": "",
             "max_connections": "200",
             "log_line_prefix": "%m [%p] ",
-            "log_error_verbosity": "terse",  # the longer form quotes the rows of a refused statement
+            **SILENT,
         }
         argv = [str(self.cluster.program("postgres")), "-D", str(self.cluster.folder)]
         for name, value in settings.items():
             argv += ["-c", f"{name}={value}"]
-        self.child = Child(
+        child = Child(
             "postgres", argv, self._log, stop_signal=signal.SIGINT, **self.cluster.runs_as, environment=self.cluster.env
         )
-        self.child.spawn()
+        self.launch(child)
 
     def answers(self) -> bool:
         """Line 1 of its own pid file names our process, line 8 says ready."""
@@ -156,9 +195,12 @@ class Nats(Engine):
     title = "NATS"
     patience = NATS_SECONDS
 
-    def __init__(self, folder: Path, *, password: str, port: int, log: Path) -> None:
+    def __init__(
+        self, folder: Path, *, password: str, port: int, log: Path, services: Mapping[str, str] | None = None
+    ) -> None:
+        """``password`` is the operator's; ``services`` gives each service's own."""
         super().__init__(port)
-        self.folder, self.password = folder, password
+        self.folder, self.password, self.services = folder, password, dict(services or {})
         self._log = log
         self._name = ""
 
@@ -174,13 +216,21 @@ class Nats(Engine):
             "host": "127.0.0.1",
             "port": self.port,
             "max_payload": 8 * 1024 * 1024,
-            "authorization": {"user": "three_batches", "password": self.password},
-            "jetstream": {"store_dir": str(self.folder / "store"), "sync_interval": "always"},
+            "authorization": {"users": users(self.password, self.services)},
+            # Without a limit of ours it takes one from the room there is at its start, and keeps it when room comes.
+            "jetstream": {
+                "store_dir": str(self.folder / "store"),
+                "sync_interval": "always",
+                "max_file_store": MOST_KEPT,
+            },
         }
         # The server's configuration language takes JSON as it is.
         config = write_private(self.folder / "nats.conf", json.dumps(settings, indent=2) + "\n")
-        self.child = Child("nats", [str(program), "-c", str(config)], self._log, environment={"PATH": "/usr/bin:/bin"})
-        self.child.spawn()
+        self.launch(Child("nats", [str(program), "-c", str(config)], self._log, environment={"PATH": "/usr/bin:/bin"}))
+
+    def stuck(self) -> bool:
+        """A stream that once found the disk full refuses until the server is started again, whatever room there is."""
+        return self.out_of_space and shutil.disk_usage(self.folder).free > ROOM_TO_GO_ON
 
     def answers(self) -> bool:
         """The server greets every connection with its name; ours has a name nobody else can have."""
@@ -193,8 +243,15 @@ class Nats(Engine):
 
     @property
     def url(self) -> str:
-        """The address the services use."""
-        return f"nats://three_batches:{quote(self.password, safe='')}@127.0.0.1:{self.port}"
+        """The operator's address."""
+        return self._url(OPERATOR, self.password)
+
+    def url_of(self, service: str) -> str:
+        """The address that a service uses, with its own account."""
+        return self._url(service, self.services[service])
+
+    def _url(self, user: str, password: str) -> str:
+        return f"nats://{user}:{quote(password, safe='')}@127.0.0.1:{self.port}"
 
 
 def start_postgres(data: Path, *, password: str | None = None, port: int | None = None) -> Postgres:
@@ -211,7 +268,13 @@ def start_postgres(data: Path, *, password: str | None = None, port: int | None 
     return engine
 
 
-def start_nats(folder: Path, *, password: str | None = None, port: int | None = None) -> Nats:
+def start_nats(
+    folder: Path,
+    *,
+    password: str | None = None,
+    port: int | None = None,
+    services: Mapping[str, str] | None = None,
+) -> Nats:
     """A NATS server that is ready, its files under ``folder``; its log lies beside them."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     engine = Nats(
@@ -219,6 +282,7 @@ def start_nats(folder: Path, *, password: str | None = None, port: int | None = 
         password=password or _kept_password(folder),
         port=port or free_port(),
         log=folder.with_name(f"{folder.name}.log"),
+        services=services,
     )
     engine.start()
     return engine

@@ -25,9 +25,12 @@ class Order:
         return cls(**{**sent, "outside": {name: Urls(**urls) for name, urls in sent["outside"].items()}})
 
 
-def embedded_urls(admin_url: str, database: str, password: Callable[[str], str]) -> Urls:
-    """How a service reaches its database in the embedded PostgreSQL; ``password`` gives that of a role."""
+def embedded_urls(admin_url: str, database: str, password: Callable[[str], str], *, roles: str | None = None) -> Urls:
+    """How a service reaches its database in the embedded PostgreSQL; ``password`` gives that of a role.
+
+    ``roles``: what its roles are named after, where that is not the database.
+    """
     place = urlsplit(admin_url).netloc.rpartition("@")[2]
-    owner, worker = f"{database}_owner", f"{database}_service"
+    owner, worker = f"{roles or database}_owner", f"{roles or database}_service"
     url = {role: f"postgresql://{role}:{quote(password(role), safe='')}@{place}/{database}" for role in (owner, worker)}
     return Urls(owner_url=url[owner], service_url=url[worker], service_role=worker)

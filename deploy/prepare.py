@@ -12,7 +12,7 @@ import nats
 from nats.errors import Error as NatsError
 
 from deploy.console import Unusable, console, explain
-from deploy.databases import check_outside, create_database, migrate
+from deploy.databases import check_outside, create_database, may_quote_rows, migrate
 from deploy.order import Order
 from deploy.secrets import Secrets
 from deploy.settings import SERVICES, Urls
@@ -39,6 +39,12 @@ async def prepare(order: Order) -> None:
             console.say(
                 f"· {service.label} works with one role for everything: nothing keeps it from changing its audit trail "
                 f"({service.prefix}_OWNER_DATABASE_URL names a role of its own for the tables)"
+            )
+        if name in order.outside and await may_quote_rows(urls[name].service_url):
+            console.say(
+                f"· the PostgreSQL of {service.label} may write patients' data into its log: set "
+                "log_error_verbosity=terse, log_min_error_statement=panic, log_statement=none, "
+                "log_parameter_max_length_on_error=0, log_parameter_max_length=0"
             )
         with console.step(f"migrating {service.label}"):
             await migrate(name, urls[name].owner_url, urls[name].service_role)

@@ -48,7 +48,7 @@ class House:
             "signing_keys": self.secrets.signing_keys,
             "accounts": self.secrets.accounts,
         }
-        services, door = service_children(self.state, self.settings, urls, engines.nats_url, files)
+        services, door = service_children(self.state, self.settings, urls, engines.nats_urls, files)
         with console.step("starting the services and the gateway"):
             await self.supervisor.start_services(services, door)
         self.secrets.write_credentials(self.settings.gateway_url)

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from deploy.console import Unusable
 from deploy.demo.accounts import CLIENTS, USERS
 from deploy.state import State, write_private
+from shared.kit.sealing import Keys
 
 
 class Secrets:
@@ -41,6 +42,37 @@ class Secrets:
             kept[name] = random.token_urlsafe(24)
             _write(self._passwords, kept)
         return kept[name]
+
+    def adopt(self, kept: Path | None) -> None:
+        """Take what a backup needs of its secrets: all where there are none yet, else the data keys that are missing.
+
+        Today's passwords and signing keys stay. ``kept`` is the backup's folder of secrets; None when it is elsewhere.
+        """
+        brought = bool(os.environ.get("DATA_KEYS") or os.environ.get("DATA_KEYS_FILE"))
+        if kept is None:
+            if not self.data_keys.exists() and not brought:
+                raise Unusable("neither the backup nor this system has the data keys: put its folder secrets/ back")
+            return
+        if not self.data_keys.exists():
+            for path in sorted(kept.glob("*.json")):
+                if not (self.state.secrets / path.name).exists():
+                    write_private(self.state.secrets / path.name, path.read_text(encoding="utf-8"))
+            return
+        ours, theirs = _read(self.data_keys), _read(kept / self.data_keys.name)
+        # By what digests rest on, whose key may have been given up here since the backup was made.
+        same = Keys(json.dumps(ours)).digest == Keys(json.dumps(theirs)).digest
+        clash = [key for key, value in theirs["keys"].items() if ours["keys"].get(key, value) != value]
+        if not same or clash:
+            raise Unusable(
+                f"the data keys of this backup are not those of {self.state.folder}: it is of another house; "
+                "restore it into an empty state folder (THREE_BATCHES_DATA)"
+            )
+        if theirs["keys"].keys() - ours["keys"].keys():
+            # What the backup brings back is sealed with them: whatever was noted of keys out of use holds no more.
+            keys = {**theirs["keys"], **ours["keys"]}
+            ring = {**theirs, **ours, "keys": keys}
+            ring.pop("unused_since", None)
+            _write(self.data_keys, ring)
 
     def write_credentials(self, gateway_url: str) -> Path:
         """What a person or a program at this machine needs to come in: ``credentials.json``, mode 0600."""

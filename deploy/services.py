@@ -18,7 +18,7 @@ def service_children(
     state: State,
     settings: Settings,
     urls: Mapping[str, Urls],
-    nats_url: str,
+    nats_urls: Mapping[str, str],
     files: Mapping[str, Path],
 ) -> tuple[list[Child], Child]:
     """The three services and the gateway, not yet started. ``files``: data_keys, signing_keys, accounts."""
@@ -32,7 +32,7 @@ def service_children(
             **shared,
             **_brought_or(os.environ, "DATA_KEYS", files["data_keys"]),
             f"{service.prefix}_DATABASE_URL": urls[service.name].service_url,
-            "NATS_URL": nats_url,
+            "NATS_URL": nats_urls[service.name],
         }
         if service.name == "contract":
             # Accounts and signing keys are contract-service's alone.

@@ -18,6 +18,10 @@ from deploy.console import Unusable
 PORTS = range(20000, 30000)
 
 
+class Taken(Unusable):
+    """Somebody runs on this folder."""
+
+
 class State:
     """The state folder, held by one supervisor at a time."""
 
@@ -52,7 +56,7 @@ class State:
             holder = os.read(self._lock, 32).decode(errors="replace").strip() or "unknown"
             os.close(self._lock)
             self._lock = None
-            raise Unusable(
+            raise Taken(
                 f"another `make run` (process {holder}) already uses {self.folder}; "
                 "stop it first, or choose another folder: THREE_BATCHES_DATA=… make run"
             ) from None
@@ -103,11 +107,15 @@ class State:
 def write_private(path: Path, text: str) -> Path:
     """Write a file of mode 0600 so that a reader sees the old content or the new, never a half."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
     return path
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,6 +17,8 @@ from deploy.state import State
 DEATHS, WITHIN_SECONDS = 5, 60.0
 READY_SECONDS = 90.0
 LOOK_SECONDS = 0.1
+# A full disk is waited for, not counted. Less than six times a minute, so that it alone never ends everything.
+FULL_SECONDS, STUCK_SECONDS = 5.0, 13.0
 # Of the engines' logs only what a person must act on; the rest stays in the file.
 GRAVE = ("PANIC:", "[FTL]", "[ERR]")
 
@@ -69,8 +72,9 @@ class Supervisor:
         await wait_ready(gateway)
 
     def remember(self) -> None:
-        """Write down which processes are ours."""
-        record(self.state, self._children())
+        """Write down which processes are ours; on a full disk the kernel alone sees to it that they end with us."""
+        with contextlib.suppress(OSError):
+            record(self.state, self._children())
 
     # -- running
 
@@ -80,6 +84,7 @@ class Supervisor:
         async with asyncio.TaskGroup() as group:
             for engine in self.engines:
                 group.create_task(self._keep_one(engine.child.name, partial(self._engine_again, engine)))
+                group.create_task(self._free_when_stuck(engine))
             for child in (*self.services, *gateway):
                 group.create_task(self._keep_one(child.name, partial(self._child_again, child)))
 
@@ -95,22 +100,45 @@ class Supervisor:
 
     async def _keep_one(self, name: str, again: Callable[[], Awaitable[None]]) -> None:
         deaths: deque[float] = deque(maxlen=DEATHS)
+        full = False
         while True:
             child = self._named(name)
             code = child.exit_code
             if code is None:
                 await asyncio.sleep(LOOK_SECONDS)
                 continue
-            now = time.monotonic()
-            if len(deaths) == DEATHS and now - deaths[0] < WITHIN_SECONDS:
-                raise Unusable(f"{name} ended {DEATHS + 1} times within a minute; its log: {child.log}")
-            deaths.append(now)
-            recent = sum(1 for at in deaths if now - at < WITHIN_SECONDS)
-            pause = min(0.2 * 2 ** (recent - 1), 5.0)
-            console.say(f"· {name} ended ({_how(code)}); starting it again in {pause:.1f} s")
-            await asyncio.sleep(pause)
-            with contextlib.suppress(EngineEnded):
-                await again()
+            if full or any(engine.out_of_space for engine in self.engines if engine.child is child):
+                # No fault of its own, and nothing is lost: whoever makes room must not have to come here too.
+                console.say(f"· {name} ended because its disk is full; trying again in {FULL_SECONDS:.0f} s")
+                await asyncio.sleep(FULL_SECONDS)
+            else:
+                await self._wait_after_death(child, code, deaths)
+            full = False
+            try:
+                with contextlib.suppress(EngineEnded):
+                    await again()
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                full = True
+
+    async def _wait_after_death(self, child: Child, code: int, deaths: deque[float]) -> None:
+        now = time.monotonic()
+        if len(deaths) == DEATHS and now - deaths[0] < WITHIN_SECONDS:
+            raise Unusable(f"{child.name} ended {DEATHS + 1} times within a minute; its log: {child.log}")
+        deaths.append(now)
+        recent = sum(1 for at in deaths if now - at < WITHIN_SECONDS)
+        pause = min(0.2 * 2 ** (recent - 1), 5.0)
+        console.say(f"· {child.name} ended ({_how(code)}); starting it again in {pause:.1f} s")
+        await asyncio.sleep(pause)
+
+    async def _free_when_stuck(self, engine: Engine) -> None:
+        """End an engine that runs and does nothing any more; `_keep_one` starts it again."""
+        while True:
+            await asyncio.sleep(STUCK_SECONDS)
+            if engine.child.running and engine.stuck():
+                console.say(f"· {engine.title} found its disk full and does not go on by itself; starting it again")
+                await asyncio.to_thread(engine.stop)
 
     async def show_logs(self) -> None:
         """Show what the children log until cancelled."""

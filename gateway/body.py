@@ -17,11 +17,14 @@ LINGER_SECONDS = 2.0
 
 async def next_chunk(exchange: Exchange, seconds: float) -> bytes:
     """The next piece of the body; notes on the exchange when it was the last."""
-    try:
-        async with asyncio.timeout(seconds):
-            message = await exchange.receive()
-    except TimeoutError:
-        raise ClientTooSlow from None
+    if exchange.scope.get("body_is_here"):
+        message = await exchange.receive()
+    else:
+        try:
+            async with asyncio.timeout(seconds):
+                message = await exchange.receive()
+        except TimeoutError:
+            raise ClientTooSlow from None
     if message["type"] != "http.request":
         raise ClientGone
     exchange.body_read = not message.get("more_body", False)
@@ -30,34 +33,29 @@ async def next_chunk(exchange: Exchange, seconds: float) -> bytes:
 
 
 class Upload:
-    """A large body, handed on as it comes; ``refusal`` says why it ended early."""
+    """A large body, handed on as it comes."""
 
     def __init__(self, exchange: Exchange, begun: bytes, limit: int, seconds: float) -> None:
         self.exchange, self.begun, self.limit, self.seconds = exchange, begun, limit, seconds
-        self.refusal: Problem | ClientGone | None = None
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The pieces. Raises when the body breaks off or grows too large: the service must not take it for whole."""
-        try:
-            size = len(self.begun)
-            if self.begun:
-                yield self.begun
-            while not self.exchange.body_read:
-                chunk = await next_chunk(self.exchange, self.seconds)
-                size += len(chunk)
-                if size > self.limit:
-                    raise BodyTooLarge
-                if chunk:
-                    yield chunk
-        except (Problem, ClientGone) as refusal:
-            self.refusal = refusal
-            raise
+        size = len(self.begun)
+        if self.begun:
+            yield self.begun
+        while not self.exchange.body_read:
+            chunk = await next_chunk(self.exchange, self.seconds)
+            size += len(chunk)
+            if size > self.limit:
+                raise BodyTooLarge
+            if chunk:
+                yield chunk
 
 
-async def take_body(exchange: Exchange, limit: int, seconds: float) -> bytes | Upload | None:
+async def take_body(exchange: Exchange, limit: int, seconds: float) -> bytes | Upload:
     """The whole body if it is small, else the beginning of it with the means to go on."""
     if not exchange.has_body:
-        return None
+        return b""
     if exchange.length > limit:
         raise BodyTooLarge
     if exchange.length > COLLECTED:

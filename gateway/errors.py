@@ -43,6 +43,13 @@ class TooManyRequests(Problem):
     detail = "请求过于频繁，请按 Retry-After 所示秒数等待后，用同一幂等键重试。"
 
 
+class TooManyAtOnce(Problem):
+    """One caller has as many requests to a service under way as are let through: the others need their places."""
+
+    status, code, title = 429, "too_many_at_once", "Too many requests at once"
+    detail = "同时办理的请求过多，请等先前的请求答复后，用同一幂等键重试。"
+
+
 class HeadersTooLarge(Problem):
     status, code, title = 431, "headers_too_large", "The header fields are too large"
     detail = "请求头过大。"

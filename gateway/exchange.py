@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Iterable
-from uuid import uuid4
+from random import getrandbits
 
 import msgspec
-from multidict import CIMultiDict
 from starlette.types import Receive, Scope, Send
 
 from gateway.errors import HeadersTooLarge, MalformedRequest
@@ -21,10 +20,10 @@ HOP_BY_HOP = frozenset(
 # What the gateway says itself, so that nobody can say it in its stead.
 OURS = frozenset(b"host content-length expect forwarded x-request-id x-real-ip".split())
 NOT_FORWARDED = HOP_BY_HOP | OURS
+FORWARDED = b"x-forwarded-"
 NOT_PASSED_BACK = HOP_BY_HOP | frozenset(
     (b"date", b"server", b"x-request-id", b"x-content-type-options", b"ratelimit", b"ratelimit-policy")
 )
-HARMLESS = frozenset((b"keep-alive", b"close", b""))
 DIGITS = re.compile(rb"[0-9]{1,15}")
 
 Headers = list[tuple[bytes, bytes]]
@@ -34,19 +33,20 @@ class Exchange:
     """What was asked, read once, and how it is answered."""
 
     __slots__ = (
-        "authorization",
+        "address",
         "body_read",
         "chunked",
+        "client",
+        "fields",
         "forward",
-        "idempotency_key",
         "length",
         "method",
         "path",
         "rate",
         "receive",
-        "repeated",
         "request_id",
         "route",
+        "scope",
         "send",
         "status",
         "subject",
@@ -54,48 +54,40 @@ class Exchange:
     )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.receive, self.send = receive, send
+        self.scope, self.receive, self.send = scope, receive, send
         self.method: str = scope["method"]
-        self.path = self.target = self.route = self.subject = ""
+        self.path = self.route = self.subject = ""
+        client = scope.get("client")
+        self.address: str = client[0] if client else "unknown"
+        # Who stands for this request where requests are counted: the token's subject, else the address.
+        self.client = ""
+        self.target = self.forward = b""
         self.status = 0
         self.length, self.chunked = 0, False
-        self.authorization: str | None = None
-        self.idempotency_key = False
-        self.request_id = _request_id(scope["headers"])
+        # Of a field that is there twice the first one counts, as it does in the services.
+        self.fields: dict[bytes, bytes] = dict(reversed(scope["headers"]))
+        self.request_id = _request_id(self.fields.get(b"x-request-id", b"").decode("latin-1"))
         # How the caller stands with the limits, for the answer's headers.
         self.rate: tuple[tuple[bytes, bytes], ...] = ()
-        self.forward: CIMultiDict[str] = CIMultiDict()
-        self.body_read = self.repeated = False
+        self.body_read = False
 
-    def read_headers(self, scope: Scope) -> None:
+    def read_headers(self) -> None:
         """Take the headers apart: what we need, and what goes on to the service."""
-        size, named, add = 0, frozenset[bytes](), self.forward.add
-        raw: Headers = scope["headers"]
-        try:
-            for name, value in raw:
-                size += len(name) + len(value)
-                if name not in NOT_FORWARDED and not name.startswith(b"x-forwarded-"):
-                    if name == b"authorization" and self.authorization is None:
-                        self.authorization = value.decode("latin-1")
-                    elif name == b"idempotency-key":
-                        self.idempotency_key = True
-                    add(name.decode("ascii"), value.decode())
-                elif name == b"content-length":
-                    self.length = _length(value)
-                elif name == b"transfer-encoding":
-                    self.chunked = True
-                elif name == b"connection" and value.lower() not in HARMLESS:
-                    named |= {token.strip().lower() for token in value.split(b",")}
-        except UnicodeDecodeError:
-            raise MalformedRequest("请求头只能使用 UTF-8 文字。") from None
-        if size > HEADER_BYTES or len(raw) > HEADER_COUNT:
+        raw, fields = self.scope["headers"], self.fields
+        if len(raw) > HEADER_COUNT or sum([len(name) + len(value) for name, value in raw]) > HEADER_BYTES:
             raise HeadersTooLarge
-        for token in named - HARMLESS:
-            self.forward.popall(token.decode("latin-1"), None)
-        client = scope.get("client")
-        self.forward["X-Forwarded-For"] = client[0] if client else "unknown"
-        self.forward["X-Request-Id"] = self.request_id
+        length = fields.get(b"content-length", b"0")
+        if not DIGITS.fullmatch(length):
+            raise MalformedRequest
+        self.length, self.chunked = int(length), b"transfer-encoding" in fields
         self.body_read = not self.has_body
+        dropped = NOT_FORWARDED
+        if b"connection" in fields:
+            dropped |= _named(raw)
+        passed = [header for header in raw if header[0] not in dropped and not header[0].startswith(FORWARDED)]
+        passed.append((b"x-forwarded-for", self.address.encode()))
+        passed.append((b"x-request-id", self.request_id.encode()))
+        self.forward = _lines(passed)
 
     @property
     def has_body(self) -> bool:
@@ -133,37 +125,45 @@ class Exchange:
         await self.send({"type": "http.response.body", "body": body})
 
 
-def _request_id(headers: Headers) -> str:
-    given = next((value for name, value in headers if name == b"x-request-id"), b"").decode("latin-1")
-    this = given if REQUEST_ID.fullmatch(given) else str(uuid4())
-    request_id.set(this)
-    return this
+def _request_id(given: str) -> str:
+    """The caller's own number for the request, if it is fit to be logged; else one that looks like a UUID."""
+    if not REQUEST_ID.fullmatch(given):
+        made = f"{getrandbits(128):032x}"
+        given = f"{made[:8]}-{made[8:12]}-4{made[13:16]}-a{made[17:20]}-{made[20:]}"
+    request_id.set(given)
+    return given
 
 
-def _length(value: bytes) -> int:
-    if not DIGITS.fullmatch(value):
+def _named(headers: Headers) -> frozenset[bytes]:
+    """What ``Connection`` says is for the next hop alone."""
+    values = [value for name, value in headers if name == b"connection"]
+    return frozenset(token.strip().lower() for value in values for token in value.split(b","))
+
+
+def _lines(headers: Headers) -> bytes:
+    """Header fields as they are sent, each on a line of its own."""
+    lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+    if not lines.isascii():
+        try:
+            lines.decode()
+        except UnicodeDecodeError:
+            raise MalformedRequest("请求头只能使用 UTF-8 文字。") from None
+    # The server lets no line end through; if it did, one field would be two to the service.
+    if lines.count(b"\n") != len(headers) or lines.count(b"\r") != len(headers):
         raise MalformedRequest
-    return int(value)
+    return lines
 
 
-def passed_back(raw: Iterable[tuple[bytes, bytes]], origin: bytes) -> Headers:
-    """A service's headers as the caller may see them."""
-    headers: Headers = []
-    named, cached = frozenset[bytes](), False
-    for name, value in raw:
-        name = name.lower()
-        if name in NOT_PASSED_BACK:
-            if name == b"connection" and value.lower() not in HARMLESS:
-                named |= {token.strip().lower() for token in value.split(b",")}
-            continue
-        if name == b"location" and value.startswith(origin + b"/"):
-            # The caller can't reach the service itself: the same path here is the same thing.
-            value = value[len(origin) :]
-        cached = cached or name == b"cache-control"
-        headers.append((name, value))
-    if named:
-        headers = [header for header in headers if header[0] not in named]
-    if not cached:
+def passed_back(raw: Headers, origin: bytes) -> Headers:
+    """A service's headers, their names in small letters, as the caller may see them."""
+    fields, dropped = dict(raw), NOT_PASSED_BACK
+    if b"connection" in fields:
+        dropped |= _named(raw)
+    headers = [header for header in raw if header[0] not in dropped]
+    if fields.get(b"location", b"").startswith(origin + b"/"):
+        # The caller can't reach the service itself: the same path here is the same thing.
+        headers = [(name, value.removeprefix(origin) if name == b"location" else value) for name, value in headers]
+    if b"cache-control" not in fields:
         # Patients' bills have no business in the caches of shared computers.
         headers.append((b"cache-control", b"no-store"))
     headers.append((b"x-content-type-options", b"nosniff"))

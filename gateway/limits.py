@@ -63,15 +63,16 @@ class RateLimits:
         self.addresses = Buckets("address", settings.address_rate, settings.address_burst, clock)
         self.sign_ins = Buckets("sign-in", settings.sign_in_rate, settings.sign_in_burst, clock)
 
-    def by_address(self, exchange: Exchange, address: str) -> None:
+    def by_address(self, exchange: Exchange) -> None:
         """Count a request where it comes from, before anything is known of it; sign-ins have a limit of their own."""
-        block = block_of(address)
+        block = exchange.client = block_of(exchange.address)
         self._take(exchange, self.addresses, block)
         if exchange.path.startswith(SIGNING_IN):
             self._take(exchange, self.sign_ins, block)
 
     def by_client(self, exchange: Exchange) -> None:
         """Count a request of a caller whose token is good."""
+        exchange.client = exchange.subject
         self._take(exchange, self.clients, exchange.subject)
 
     @staticmethod

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import aiohttp
 from pydantic import ValidationError
 from starlette.types import Receive, Scope, Send
 
@@ -14,10 +13,10 @@ from gateway.errors import ClientGone, MethodNotAllowed
 from gateway.exchange import Exchange
 from gateway.limits import RateLimits
 from gateway.own import OwnPages
-from gateway.proxy import Upstream, open_session
+from gateway.proxy import Upstream
 from gateway.routes import LIMITS, ORDINARY, checked_path, is_public, service_of
 from gateway.settings import GatewaySettings
-from shared.kit.log import log, name_service
+from shared.kit.log import hush_libraries, log, name_service
 from shared.kit.problems import InternalError, Problem
 from shared.kit.tokens import TokenVerifier, bearer
 
@@ -31,7 +30,6 @@ class Gateway:
 
     def __init__(self, settings: GatewaySettings | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self.settings, self.clock = settings, clock
-        self.session: aiohttp.ClientSession | None = None
         self.upstreams: dict[str, Upstream] = {}
         self.verifier: TokenVerifier
         self.own: OwnPages
@@ -49,18 +47,15 @@ class Gateway:
         """Read the settings and get ready to ask the services."""
         settings = self.settings or GatewaySettings.load()
         name_service("gateway")
-        self.session = open_session()
-        self.upstreams = {
-            name: Upstream(name, origin, self.session, settings) for name, origin in settings.upstreams().items()
-        }
+        self.upstreams = {name: Upstream(name, origin, settings) for name, origin in settings.upstreams().items()}
         self.verifier = TokenVerifier(settings.jwks_url(), settings.token_issuer, settings.outside())
         self.limits = RateLimits(settings, self.clock)
-        self.own = OwnPages(self.session, settings.upstreams())
+        self.own = OwnPages(self.upstreams)
 
     async def close(self) -> None:
         """Let go of the services."""
-        if self.session is not None:
-            await self.session.close()
+        for upstream in self.upstreams.values():
+            upstream.connections.close()
 
     async def _life(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -73,6 +68,7 @@ class Gateway:
             return
         await send({"type": "lifespan.startup.complete"})
         log("info", "started")
+        hush_libraries()
         await receive()
         await self.close()
         log("info", "stopped")
@@ -99,9 +95,10 @@ class Gateway:
                 _log_request(exchange, started)
 
     async def _serve(self, exchange: Exchange, scope: Scope) -> None:
-        exchange.read_headers(scope)
-        path, query = checked_path(scope["raw_path"], scope["query_string"]), scope["query_string"]
-        exchange.path, exchange.target = path, f"{path}?{query.decode()}" if query else path
+        exchange.read_headers()
+        raw, query = scope["raw_path"], scope["query_string"]
+        path = exchange.path = checked_path(raw, query)
+        exchange.target = b"%b?%b" % (raw, query) if query else raw
         if exchange.method == "OPTIONS":
             # No page of another site may call us from a browser, so there is nothing to allow beyond the methods.
             await exchange.begin(204, [ALLOW])
@@ -110,8 +107,7 @@ class Gateway:
         if exchange.method not in METHODS:
             raise MethodNotAllowed(headers={"Allow": ALLOW[1].decode()})
         if path not in QUIET:
-            client = scope.get("client")
-            self.limits.by_address(exchange, client[0] if client else "unknown")
+            self.limits.by_address(exchange)
         if page := self.own.page(path):
             exchange.route = path
             await page(exchange)
@@ -119,7 +115,9 @@ class Gateway:
         service = service_of(path)
         exchange.route = f"/{service}/v1"
         if not is_public(exchange.method, path):
-            claims: dict[str, Any] = await self.verifier.claims(bearer(exchange.authorization))
+            claims: dict[str, Any] = await self.verifier.claims(
+                bearer(exchange.fields.get(b"authorization", b"").decode("latin-1"))
+            )
             exchange.subject = str(claims["sub"])
             self.limits.by_client(exchange)
         await self.upstreams[service].forward(exchange, LIMITS.get(path, ORDINARY))

@@ -5,18 +5,18 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-import aiohttp
 import msgspec
 
-from gateway.errors import MethodNotAllowed
+from gateway.errors import MethodNotAllowed, ServiceAway
 from gateway.exchange import Exchange, Headers
 from gateway.merge import Document, merge
 from gateway.pages import SECURITY_HEADERS, docs_page, front_page
+from gateway.proxy import Upstream
 from gateway.routes import READING
 from shared.kit.log import log
 from shared.kit.problems import TemporarilyUnavailable
 
-ASK_SECONDS = aiohttp.ClientTimeout(3.0)
+ASK_SECONDS = 3.0
 DOCUMENT_SECONDS = 60.0
 NO_STORE = (b"cache-control", b"no-store")
 JSON: Headers = [(b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff")]
@@ -28,8 +28,8 @@ Page = Callable[[Exchange], Awaitable[None]]
 class OwnPages:
     """The gateway's own paths; anyone may read them."""
 
-    def __init__(self, session: aiohttp.ClientSession, origins: Mapping[str, str]) -> None:
-        self.session, self.origins = session, origins
+    def __init__(self, services: Mapping[str, Upstream]) -> None:
+        self.services = services
         self._documents: dict[str, Document] = {}
         self._merged: tuple[float, bytes, bytes] = (0.0, b"", b"")
         self._merging = asyncio.Lock()
@@ -52,8 +52,8 @@ class OwnPages:
         await _show(exchange, [*JSON, NO_STORE], b'{"status":"ok"}')
 
     async def _ready(self, exchange: Exchange) -> None:
-        said = await asyncio.gather(*(self._ask_ready(origin) for origin in self.origins.values()))
-        services = dict(zip(self.origins, said, strict=True))
+        said = await asyncio.gather(*(self._ask_ready(service) for service in self.services.values()))
+        services = dict(zip(self.services, said, strict=True))
         away = [name for name, checks in services.items() if checks["status"] not in ("ok", "degraded")]
         # Bills are taken while the broker is away: that is said, and is no reason to send nobody here.
         quiet = [f"{name}: event_channel" for name, checks in services.items() if checks.get("event_channel") is False]
@@ -65,11 +65,12 @@ class OwnPages:
         }
         await _show(exchange, [*JSON, NO_STORE], msgspec.json.encode(body), 503 if away else 200)
 
-    async def _ask_ready(self, origin: str) -> dict[str, Any]:
+    async def _ask_ready(self, service: Upstream) -> dict[str, Any]:
         try:
-            async with self.session.get(f"{origin}/readyz", timeout=ASK_SECONDS) as answer:
-                said = msgspec.json.decode(await answer.read())
-        except (aiohttp.ClientError, OSError, msgspec.DecodeError):
+            async with asyncio.timeout(ASK_SECONDS):
+                _, body = await service.read(b"/readyz")
+            said = msgspec.json.decode(body)
+        except (OSError, msgspec.DecodeError):
             return {"status": "away"}
         return said if isinstance(said, dict) and isinstance(said.get("status"), str) else {"status": "away"}
 
@@ -87,8 +88,8 @@ class OwnPages:
             until, document, page = self._merged
             if time.monotonic() < until:
                 return document, page
-            found = await asyncio.gather(*(self._ask_document(name) for name in self.origins))
-            if missing := [name for name in self.origins if name not in self._documents]:
+            found = await asyncio.gather(*(self._ask_document(name) for name in self.services))
+            if missing := [name for name in self.services if name not in self._documents]:
                 raise TemporarilyUnavailable(f"接口说明暂缺（{'、'.join(missing)} 尚未就绪），请稍后重试。")
             merged = merge(self._documents)
             document, page = msgspec.json.encode(merged), docs_page(merged)
@@ -98,10 +99,12 @@ class OwnPages:
 
     async def _ask_document(self, name: str) -> bool:
         try:
-            async with self.session.get(f"{self.origins[name]}/openapi.json", timeout=ASK_SECONDS) as answer:
-                answer.raise_for_status()
-                self._documents[name] = msgspec.json.decode(await answer.read(), type=dict[str, Any])
-        except (aiohttp.ClientError, OSError, msgspec.MsgspecError) as error:
+            async with asyncio.timeout(ASK_SECONDS):
+                status, body = await self.services[name].read(b"/openapi.json")
+            if status != 200:
+                raise ServiceAway
+            self._documents[name] = msgspec.json.decode(body, type=dict[str, Any])
+        except (OSError, ServiceAway, msgspec.MsgspecError) as error:
             log("warning", "document_not_read", code=name, error_type=type(error).__name__)
             return False
         return True

@@ -8,14 +8,55 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 HEAD_BYTES = 64 * 1024
 HEAD_SECONDS = 15.0
 
-TOO_LARGE = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/problem+json\r\n"
-    b"content-length: %d\r\nconnection: close\r\n\r\n%s"
+REFUSED = (
+    "HTTP/1.1 %d %s\r\ncontent-type: application/problem+json\r\ncache-control: no-store\r\n"
+    "content-length: %d\r\nconnection: close\r\n\r\n"
 )
 PROBLEM = (
-    '{"type":"urn:three-batches:problem:headers_too_large","title":"The header fields are too large","status":431,'
-    '"detail":"请求头过大。","code":"headers_too_large","errors":[],"request_id":"-"}'
-).encode()
+    '{"type":"urn:three-batches:problem:%s","title":"%s","status":%d,"detail":"%s","code":"%s","errors":[],'
+    '"request_id":"-"}'
+)
+
+
+def _refusal(status: int, reason: str, code: str, title: str, detail: str) -> bytes:
+    body = (PROBLEM % (code, title, status, detail, code)).encode()
+    return (REFUSED % (status, reason, len(body))).encode() + body
+
+
+TOO_LARGE = _refusal(
+    431, "Request Header Fields Too Large", "headers_too_large", "The header fields are too large", "请求头过大。"
+)
+MALFORMED = _refusal(400, "Bad Request", "malformed_request", "Not a well-formed request", "请求的格式不正确。")
+
+
+class Gathered:
+    """A connection's transport that sends in one piece what is written in one turn of the event loop.
+
+    The server writes head and body of an answer one after the other; each would be a packet of its own.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._pieces: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        """Send this before the loop waits for anything again."""
+        if not self._pieces:
+            self._loop.call_soon(self._flush)
+        self._pieces.append(data)
+
+    def close(self) -> None:
+        """Close when all has been sent."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        pieces, self._pieces = self._pieces, []
+        if pieces and not self._transport.is_closing():
+            self._transport.write(b"".join(pieces))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -28,7 +69,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A caller has come and should say something."""
-        super().connection_made(transport)
+        super().connection_made(Gathered(transport, self.loop))  # type: ignore[arg-type]
         self._be_patient()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -40,7 +81,6 @@ class BoundedHttp(HttpToolsProtocol):
         """A request begins."""
         self._in_head = self._just_begun = True
         self._head_bytes = 0
-        self._be_patient()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -49,17 +89,34 @@ class BoundedHttp(HttpToolsProtocol):
         self._had_patience()
         super().on_headers_complete()
 
+    def on_message_complete(self) -> None:
+        """Its body is whole, too: nobody need wait for it."""
+        self.scope["body_is_here"] = True  # type: ignore[typeddict-unknown-key]
+        super().on_message_complete()
+
     def data_received(self, data: bytes) -> None:
         """Count what comes before a head is whole."""
         self._just_begun = False
         super().data_received(data)
         if not self._in_head:
             return
+        if self._just_begun or self._patience is None:
+            self._be_patient()
         # What came together with the end of an earlier request is not held against this one.
         self._head_bytes += 0 if self._just_begun else len(data)
         if self._head_bytes > HEAD_BYTES and not self.transport.is_closing():
-            self.transport.write(TOO_LARGE % (len(PROBLEM), PROBLEM))
+            self.transport.write(TOO_LARGE)
             self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP is refused as everything is."""
+        del msg
+        self.transport.write(MALFORMED)
+        self.transport.close()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        # Nobody can say where the body of a CONNECT or an upgrade ends, so nothing comes after it.
+        self.cycle.keep_alive = False
 
     def _be_patient(self) -> None:
         self._had_patience()

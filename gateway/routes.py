@@ -31,6 +31,7 @@ PUBLIC = (
     ("GET", "/.well-known/jwks.json"),
     ("GET", "/safety-net/v1/policies"),
 )
+PUBLIC_PATHS = tuple({path for _, path in PUBLIC})
 
 PLAIN = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~!$&'()*+,;=:@-]+)+/?")
 ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
@@ -90,5 +91,7 @@ def service_of(path: str) -> str:
 
 def is_public(method: str, path: str) -> bool:
     """Whether anyone may ask this without a token."""
+    if not path.startswith(PUBLIC_PATHS):
+        return False
     method = "GET" if method == "HEAD" else method
     return any(method == allowed and (path == public or path.startswith(public + "/")) for allowed, public in PUBLIC)

@@ -11,7 +11,9 @@ from shared.kit.settings import OutsideSettings, read_files
 class GatewaySettings(OutsideSettings):
     """Where the services are and how much is let through to them. The gateway holds no secret."""
 
-    model_config = SettingsConfigDict(env_prefix="GATEWAY_", extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="GATEWAY_", extra="ignore", populate_by_name=True, hide_input_in_errors=True
+    )
 
     contract_url: str
     treatment_url: str
@@ -21,6 +23,8 @@ class GatewaySettings(OutsideSettings):
     token_issuer: str = Field(default="three-batches", validation_alias=AliasChoices("TOKEN_ISSUER", "token_issuer"))
     # Requests under way to one service at a time; a service that hangs takes no more than these.
     upstream_limit: int = Field(default=256, gt=0)
+    # Of these, how many one client may take, or one address of those without a token: the others need theirs.
+    client_limit: int = Field(default=64, gt=0)
     connect_seconds: float = Field(default=2.0, gt=0)
     # A hospital may wait 30 s for its settlement (`Prefer: wait=30`), and the settlement must still be written.
     answer_seconds: float = Field(default=40.0, gt=0)

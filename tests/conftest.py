@@ -14,6 +14,15 @@ from deploy.databases import create_database, migrate
 from deploy.engines import Nats, Postgres, start_nats, start_postgres
 from deploy.settings import Urls
 from tests.clients import Issuer
+from tests.long_runs import PAGE, noted
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what the long runs have to say for the record."""
+    if noted:
+        terminalreporter.section(f"to be recorded in {PAGE}")
+        for line in noted:
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

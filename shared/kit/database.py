@@ -1,10 +1,10 @@
 """One database a service, one transaction a request, and the only place that commits."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -68,7 +68,17 @@ def connect_engine(url: str, *, pool: int = 8, application: str = "three-batches
         max_overflow=pool,
         pool_timeout=30,
         pool_pre_ping=True,
+        hide_parameters=True,  # an error's text must not quote a row
     )
+
+
+class Said(NamedTuple):
+    """One committed row of the outbox: its number there, and what is published of it."""
+
+    seq: int
+    event_id: UUID
+    subject: str
+    payload: bytes
 
 
 def is_transient(error: BaseException) -> bool:
@@ -77,9 +87,15 @@ def is_transient(error: BaseException) -> bool:
         return True
     if isinstance(error, DBAPIError):
         state = str(getattr(error.orig, "sqlstate", None) or "")
-        passing = state[:2] in ("08", "53", "57") or state in ("40001", "40P01", "55P03")
-        return passing or bool(error.connection_invalidated)
-    return isinstance(error, asyncpg.PostgresConnectionError | asyncpg.InterfaceError | asyncpg.InternalClientError)
+        return _passes(state) or bool(error.connection_invalidated)
+    if isinstance(error, asyncpg.PostgresError):
+        return _passes(str(error.sqlstate or ""))
+    return isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError)
+
+
+def _passes(state: str) -> bool:
+    """Whether PostgreSQL says by this code (SQLSTATE) that it was away, full or in the middle of a collision."""
+    return state[:2] in ("08", "53", "57") or state in ("40001", "40P01", "55P03")
 
 
 class ScopedSession(SyncSession):
@@ -96,12 +112,16 @@ def _work_in_scope(session: SyncSession, transaction: SessionTransaction, connec
 
 
 class Database:
-    """A service's database. ``said`` is called after each commit that put an event into the outbox."""
+    """A service's database.
+
+    ``said`` is called after each commit that put events into the outbox, with its rows in their order; without rows it
+    only says that there is something to look for.
+    """
 
     def __init__(self, url: str, *, pool: int = 8, application: str = "three-batches") -> None:
         self.url, self.application = url, application
         self.engine = connect_engine(url, pool=pool, application=application)
-        self.said: Callable[[], None] = lambda: None
+        self.said: Callable[[Sequence[Said]], None] = nobody_publishes
 
     @asynccontextmanager
     async def transaction(self, scope: Scope) -> AsyncIterator[AsyncSession]:
@@ -119,8 +139,9 @@ class Database:
             finally:
                 for call in session.info.get("at_end", ()):
                     call()
-            if session.info.get("said"):
-                self.said()
+            # What was said under a savepoint that was rolled back is no longer the session's.
+            if said := [row for row in session.info.get("said", ()) if row in session]:
+                self.said([Said(row.seq, row.event_id, row.subject, row.payload) for row in said])
             for call in session.info.get("after_commit", ()):
                 call()
 
@@ -132,6 +153,10 @@ class Database:
     async def close(self) -> None:
         """Give the connections back."""
         await self.engine.dispose()
+
+
+def nobody_publishes(_: Sequence[Said]) -> None:
+    """No relay runs in this process: another one's finds the rows by itself."""
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ Screens use the pool (`database`). Here a statement costs what PostgreSQL and th
 """
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import asyncpg
@@ -14,13 +15,29 @@ from shared.kit.database import plain_url
 
 
 class Direct:
-    """One connection, opened at first use and made anew after it was lost. One task at a time may use it."""
+    """One connection, opened at first use and made anew after it was lost. One task at a time may use it.
 
-    def __init__(self, url: str, *, application: str = "three-batches") -> None:
-        self._dsn, self._application = plain_url(url), application
+    ``settings`` are PostgreSQL settings that hold for all it does.
+    """
+
+    def __init__(
+        self, url: str, *, application: str = "three-batches", settings: Mapping[str, str] | None = None
+    ) -> None:
+        self._dsn = plain_url(url)
+        self._settings = {
+            "application_name": application,
+            "jit": "off",
+            "timezone": "Asia/Shanghai",
+            **(settings or {}),
+        }
         self._connection: asyncpg.Connection | None = None
         self._prepared: dict[str, PreparedStatement[Any]] = {}
         self._opening = asyncio.Lock()
+
+    @property
+    def lost(self) -> bool:
+        """Whether there is no open connection at this moment."""
+        return self._connection is None or self._connection.is_closed()
 
     async def connection(self) -> asyncpg.Connection:
         """The open connection. Raises what asyncpg raises when there is none to be had (`is_transient`)."""
@@ -30,7 +47,7 @@ class Direct:
                 self._connection = await asyncpg.connect(
                     self._dsn,
                     timeout=10,
-                    server_settings={"application_name": self._application, "jit": "off", "timezone": "Asia/Shanghai"},
+                    server_settings=self._settings,
                     target_session_attrs="read-write",
                 )
                 for name in ("json", "jsonb"):
@@ -39,7 +56,7 @@ class Direct:
                     )
             return self._connection
 
-    async def prepared(self, statement: str) -> PreparedStatement[Any]:
+    async def prepared(self, statement: str) -> "PreparedStatement[Any]":
         """The statement, prepared once a connection."""
         connection = await self.connection()
         if statement not in self._prepared:

@@ -1,11 +1,15 @@
 """What one service says to another: the class of an event, and its envelope (CloudEvents 1.0)."""
 
 import json
+import types
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, NamedTuple, Self, Union, get_args, get_origin
 from uuid import UUID, uuid4
 
+import msgspec
+from annotated_types import Ge, Gt
 from pydantic import BaseModel, ConfigDict
 
 from shared.kit import clock
@@ -47,21 +51,7 @@ class Envelope:
 
     def to_bytes(self) -> bytes:
         """The JSON text of the envelope."""
-        speaker = self.subject.split(".")[0]
-        return json.dumps(
-            {
-                "specversion": "1.0",
-                "id": str(self.event_id),
-                "source": f"/{speaker}",
-                "type": self.subject,
-                "time": clock.rfc3339(self.time),
-                "datacontenttype": "application/json",
-                "requestid": self.request_id,
-                "data": self.data,
-            },
-            ensure_ascii=False,
-            separators=(",", ":"),
-        ).encode()
+        return enveloped(self.event_id, self.subject, self.time, self.request_id, msgspec.json.encode(self.data))
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Self:
@@ -74,3 +64,80 @@ class Envelope:
             said["data"],
             said.get("requestid", "-"),
         )
+
+
+def enveloped(event_id: UUID, subject: str, time: datetime, said_for: str, data: bytes) -> bytes:
+    """The JSON text of an envelope around data that is JSON text already; ``said_for`` is the request's id."""
+    return msgspec.json.encode(
+        {
+            "specversion": "1.0",
+            "id": event_id,
+            "source": f"/{subject.split('.', 1)[0]}",
+            "type": subject,
+            "time": clock.rfc3339(time),
+            "datacontenttype": "application/json",
+            "requestid": said_for,
+            "data": msgspec.Raw(data),
+        }
+    )
+
+
+class Heard(NamedTuple):
+    """One event of a batch: what its envelope says, its data in the shape of its class, and that data as said."""
+
+    event_id: UUID
+    request_id: str
+    data: Any
+    raw: bytes
+
+
+class _Letter(msgspec.Struct):
+    id: UUID
+    type: str
+    time: datetime
+    data: msgspec.Raw
+    requestid: str = "-"
+
+
+class Reader:
+    """Reads one class of events without its model, many times as fast, and only exactly what we say ourselves.
+
+    Whatever the model would have to bend or leave out is refused (`msgspec.MsgspecError`) and left to the model. The
+    fields named ``unread`` are handed on as their JSON text.
+    """
+
+    def __init__(self, event: type[Event], *, unread: Collection[str] = ()) -> None:
+        self.subject = event.subject
+        self._letters = msgspec.json.Decoder(_Letter)
+        self._data = msgspec.json.Decoder(_shape(event, unread))
+
+    def read(self, raw: bytes) -> Heard:
+        """One envelope with its data."""
+        letter = self._letters.decode(raw)
+        if letter.type != self.subject:
+            raise msgspec.ValidationError("another event's subject")
+        return Heard(letter.id, letter.requestid, self._data.decode(letter.data), bytes(letter.data))
+
+
+def _shape(model: type[BaseModel], unread: Collection[str] = ()) -> type[msgspec.Struct]:
+    """A model's fields as a struct that takes all of them, and nothing else."""
+    fields = []
+    for name, field in model.model_fields.items():
+        kind: Any = msgspec.Raw if name in unread else _kind(field.annotation)
+        for bound in field.metadata:
+            if isinstance(bound, Gt | Ge):
+                low = {"gt": bound.gt} if isinstance(bound, Gt) else {"ge": bound.ge}
+                kind = Annotated[kind, msgspec.Meta(**low)]
+            else:
+                raise TypeError(f"{model.__name__}.{name} has a bound no struct has: {bound!r}")
+        fields.append((name, kind))
+    return msgspec.defstruct(model.__name__, fields, forbid_unknown_fields=True, frozen=True)
+
+
+def _kind(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return _shape(annotation)
+    origin, args = get_origin(annotation), tuple(_kind(each) for each in get_args(annotation))
+    if origin in (Union, types.UnionType):
+        return Union[args]  # noqa: UP007
+    return origin[args] if origin is not None else annotation

@@ -1,11 +1,13 @@
 """Field types of request and answer bodies: exact money, dates of law, bounded text."""
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Any
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -86,6 +88,20 @@ Text = Annotated[
 ]
 """One line with something on it."""
 LongText = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=2000)]
+NO_NUMBERS = "不得写入身份证号码（18位或15位）：这段文字会被许多人看到。违者 422 `identity_number_in_text`。"
+# As it is written in one piece, or parted after the area and after the birth date.
+_IDENTITY_NUMBER = re.compile(r"(?<!\d)(\d{6}[ -]?\d{8}[ -]?\d{3}[\dXx]|\d{6}[ -]?\d{6}[ -]?\d{3})(?!\d)")
+
+
+def _without_identity_number(text: str) -> str:
+    # Full-width digits are read as numbers too.
+    if _IDENTITY_NUMBER.search(unicodedata.normalize("NFKC", text)):
+        raise refuse("identity_number_in_text", "文字中含有身份证号码，请删去后再提交。")
+    return text
+
+
+WrittenText = Annotated[LongText, AfterValidator(_without_identity_number)]
+"""What somebody writes as a reason. It goes with the record to all who may read it, and is kept in the clear."""
 Code = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=64, pattern=r"^[!-~]+$")]
 CountyCode = Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9]{6}$")]
 TownshipCode = Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9]{9}$")]

@@ -12,9 +12,10 @@ import json
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+import msgspec
 from fastapi import Depends, Header, Request
-from sqlalchemy import delete, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Text, cast, delete, literal, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -62,11 +63,20 @@ class Replay:
 
 @dataclass(frozen=True)
 class Once:
-    """One request's key, in the scope of its caller and path."""
+    """One request's key, as a keyed digest, in the scope of its caller and path."""
 
     path: str
     key: str
     body_hash: bytes
+
+    @classmethod
+    def of(cls, keyring: Keyring, path: str, key: str, content: bytes) -> "Once":
+        """The key a request gave, with what it asks for.
+
+        Both are kept under a key of ours: a plain hash of the body would give the identity number back to whoever tries
+        the few numbers a resident can have, and some programs make their keys of whatever tells patients apart.
+        """
+        return cls(path, kept_key(keyring, key), keyring.fingerprint(content))
 
     async def claim(self, session: AsyncSession, caller: Caller) -> Replay | None:
         """Take the key, or learn what it created before.
@@ -99,7 +109,8 @@ class Once:
 
     async def keep(self, session: AsyncSession, caller: Caller, status: int, **ids: Any) -> None:
         """Remember what this key created."""
-        await session.execute(update(IdempotencyRow).where(*self._mine(caller)).values(status=status, ids=ids))
+        written = cast(literal(msgspec.json.encode(ids).decode(), Text), JSONB)
+        await session.execute(update(IdempotencyRow).where(*self._mine(caller)).values(status=status, ids=written))
 
     def _mine(self, caller: Caller) -> tuple[Any, ...]:
         return (
@@ -149,9 +160,23 @@ async def _take_turn(session: AsyncSession, key: tuple[str, str, str]) -> float:
     return deadline - loop.time()
 
 
+def kept_key(keyring: Keyring, key: str) -> str:
+    """A request's key as it is kept."""
+    return keyring.digest(f"key:{key}")
+
+
+def in_hand(subject: str, path: str, key: str) -> bool:
+    """Whether a request with this key is being judged in this process, or waits to be."""
+    return (subject, path, key) in _turns
+
+
 def content_text(content: Any) -> bytes:
     """Parsed content as bytes: spacing and the order of keys don't count."""
-    return json.dumps(content, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    try:
+        return msgspec.json.encode(content, order="sorted")
+    except UnicodeEncodeError:
+        # Half a surrogate pair, in a query.
+        return json.dumps(content, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def content_hash(content: Any) -> bytes:
@@ -175,9 +200,7 @@ async def _once(
     ] = None,
 ) -> Once:
     key = checked_key(idempotency_key)
-    # A plain hash would give the identity number back to whoever tries the few numbers a resident can have.
-    keyring: Keyring = request.app.state.keyring
-    return Once(request.url.path, key, keyring.fingerprint(content_text(await request.json())))
+    return Once.of(request.app.state.keyring, request.url.path, key, content_text(await request.json()))
 
 
 OnceKey = Annotated[Once, Depends(_once)]

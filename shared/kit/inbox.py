@@ -6,38 +6,69 @@ A message that keeps failing goes to ``dead_letters``, where a person looks at i
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
-from nats.js import JetStreamContext
 from nats.js.errors import APIError
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.kit.bus import Bus, BusAway
-from shared.kit.database import Database, DeadLetterRow, InboxRow, is_transient
-from shared.kit.events import Envelope, Event
+from shared.kit.bus import Bus, BusAway, Pull
+from shared.kit.database import Database, DeadLetterRow, InboxRow, Said, is_transient
+from shared.kit.direct import Direct
+from shared.kit.events import Envelope, Event, Heard, Reader
 from shared.kit.log import log, request_id
 from shared.kit.scope import SERVICE
 
 BATCH = 100
 MAX_FAILURES = 6
-FETCH_SECONDS = 2.0
-MORE_SECONDS = 0.2
-IDLE_CHECKS = 3
+SETTINGS = {
+    "app.service": "on",
+    # Everything here is looked up by its key. Planning each time would cost more than the work, and a plan made while
+    # a table was empty would read it whole for as long as nobody has counted its rows.
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+}
+FRESH = (
+    "insert into inbox (event_id, subject) select event_id, $2 from unnest($1::uuid[]) as event_id"
+    " on conflict do nothing returning event_id"
+)
+LEFT = "delete from inbox where event_id = any($1)"
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of a batch: what it said, what is to happen once it stands, and which events it left alone."""
+
+    said: Sequence[Said] = ()
+    after_commit: Callable[[], None] | None = None
+    left: Collection[UUID] = field(default=frozenset())
+
+
+@dataclass(frozen=True)
+class Many:
+    """Hears a batch of events of one class in one transaction, all of them new. ``reader`` reads them.
+
+    What it leaves is heard one by one, and so is the whole batch when it fails.
+    """
+
+    reader: Reader
+    hear: Callable[[Direct, Sequence[Heard]], Awaitable[Done]]
 
 
 @dataclass(frozen=True)
 class Consumer:
-    """Which function hears which event."""
+    """Which function hears which event; ``many`` hears those that come in numbers."""
 
     event: type[Event]
     hear: Callable[[AsyncSession, Any], Awaitable[None]]
+    many: Many | None = None
 
 
 async def hear_once(session: AsyncSession, envelope: Envelope, consumers: dict[str, Consumer]) -> bool:
@@ -83,36 +114,100 @@ class Inbox:
         self.consumers = {consumer.event.subject: consumer for consumer in consumers}
         # How often each message failed by itself. The broker's own count also counts what a lost database gave back.
         self._failures: Counter[int] = Counter()
+        self._direct = Direct(database.url, application=database.application, settings=SETTINGS)
 
     async def run(self) -> None:
         """Listen for ever; a lost broker, stream or subscription is made anew."""
-        while True:
-            try:
-                subscription = await self.bus.subscribe(self.stream, self.listener, sorted(self.consumers))
-                await self._listen(subscription)
-            except BusAway as away:
-                log("warning", "inbox_waits_for_broker", subject=self.stream, error_type=away.kind)
-            except (NatsError, APIError, OSError, TimeoutError) as error:
-                log("warning", "inbox_subscribes_again", subject=self.stream, error_type=type(error).__name__)
-            except Exception as error:
-                if not is_transient(error):
-                    log("error", "inbox_failed", subject=self.stream, error_type=type(error).__name__)
-            await asyncio.sleep(0.3)
+        try:
+            while True:
+                try:
+                    pull = await self.bus.subscribe(self.stream, self.listener, sorted(self.consumers))
+                    try:
+                        await self._listen(pull)
+                    finally:
+                        await pull.close()
+                except BusAway as away:
+                    log("warning", "inbox_waits_for_broker", subject=self.stream, error_type=away.kind)
+                except (NatsError, APIError, OSError, TimeoutError) as error:
+                    log("warning", "inbox_subscribes_again", subject=self.stream, error_type=type(error).__name__)
+                except Exception as error:
+                    if not is_transient(error):
+                        log("error", "inbox_failed", subject=self.stream, error_type=type(error).__name__)
+                await asyncio.sleep(0.3)
+        finally:
+            await self.close()
 
-    async def _listen(self, subscription: JetStreamContext.PullSubscription) -> None:
-        idle = 0
+    async def close(self) -> None:
+        """Give up the connection of its own; hearing more opens another."""
+        await self._direct.close()
+
+    async def _listen(self, pull: Pull) -> None:
         while True:
+            messages = await pull.next(BATCH)
             try:
-                messages = await _next(subscription)
-                idle = 0
-            except TimeoutError:  # nats.errors.TimeoutError is a subclass
-                idle += 1
-                if idle % IDLE_CHECKS == 0:
-                    await subscription.consumer_info()  # raises when the broker forgot the consumer
-                continue
-            await self.take(messages)
+                await self.take(messages)
+            except BaseException:
+                # Given back at once: whoever listens next need not wait until the broker misses our answer.
+                await _quietly(*(message.nak() for message in messages if not message.is_acked))
+                raise
 
     async def take(self, messages: list[Msg]) -> None:
+        """Act on a batch: together what can be heard together, the rest one by one."""
+        several, rest = dict[str, list[Msg]](), list[Msg]()
+        for message in messages:
+            consumer = self.consumers.get(message.subject)
+            together = consumer is not None and consumer.many is not None
+            (several.setdefault(message.subject, []) if together else rest).append(message)
+        left = []
+        for subject, those in several.items():
+            left += await self._take_together(self.consumers[subject], those)
+        if left or rest:
+            # In the order in which they came.
+            one_by_one = {id(message) for message in (*left, *rest)}
+            await self._take_singly([message for message in messages if id(message) in one_by_one])
+
+    async def _take_together(self, consumer: Consumer, messages: list[Msg]) -> list[Msg]:
+        """Act on messages of one subject in one transaction and acknowledge them; which are left to be taken singly."""
+        assert consumer.many is not None
+        events: dict[UUID, Heard] = {}
+        read, left = list[tuple[UUID, Msg]](), list[Msg]()
+        for message in messages:
+            try:
+                heard = consumer.many.reader.read(message.data)
+            except msgspec.MsgspecError:
+                left.append(message)
+            else:
+                events[heard.event_id] = heard
+                read.append((heard.event_id, message))
+        try:
+            done = await self._hear(consumer.many, consumer.event.subject, events)
+        except Exception as error:
+            kind = type(error).__name__
+            log("warning", "batch_taken_singly", subject=self.stream, count=len(messages), error_type=kind)
+            return messages
+        if done.said:
+            self.database.said(done.said)
+        if done.after_commit is not None:
+            done.after_commit()
+        await self._done([message for event_id, message in read if event_id not in done.left])
+        return left + [message for event_id, message in read if event_id in done.left]
+
+    async def _hear(self, many: Many, subject: str, events: dict[UUID, Heard]) -> Done:
+        if not events:
+            return Done()
+        connection = await self._direct.connection()
+        async with connection.transaction():
+            # In one order, so that two listeners with the same batch do not wait for each other.
+            fresh = await (await self._direct.prepared(FRESH)).fetch(sorted(events), subject)
+            new = {row[0] for row in fresh}
+            if not new:
+                return Done()
+            done = await many.hear(self._direct, [heard for heard in events.values() if heard.event_id in new])
+            if done.left:
+                await (await self._direct.prepared(LEFT)).fetch(list(done.left))
+            return done
+
+    async def _take_singly(self, messages: list[Msg]) -> None:
         """Act on a batch in one transaction, each message on its own savepoint; acknowledge after the commit."""
         failed: list[tuple[Msg, Exception]] = []
         done: list[Msg] = []
@@ -134,11 +229,15 @@ class Inbox:
             )
             await _quietly(*(message.nak(delay=1) for message in messages))
             return
-        for message in done:
-            self._failures.pop(message.metadata.sequence.stream, None)
-        await _quietly(*(message.ack() for message in done))
+        await self._done(done)
         for message, reason in failed:
             await self._failed(message, reason)
+
+    async def _done(self, messages: list[Msg]) -> None:
+        if self._failures:
+            for message in messages:
+                self._failures.pop(message.metadata.sequence.stream, None)
+        await _quietly(*(message.ack() for message in messages))
 
     async def _failed(self, message: Msg, error: Exception) -> None:
         sequence = message.metadata.sequence.stream
@@ -157,19 +256,6 @@ class Inbox:
         await bury(self.database, message.data, message.subject, failures, error)
         del self._failures[sequence]
         await _quietly(message.ack())
-
-
-async def _next(subscription: JetStreamContext.PullSubscription) -> list[Msg]:
-    """The next message as soon as it is there, with those that wait behind it.
-
-    Asked for a hundred at once, the client may sit out its whole time for the ninety-nine that are not there, while
-    somebody waits at a window for the one that is.
-    """
-    messages = await subscription.fetch(1, timeout=FETCH_SECONDS)
-    if behind := min(messages[0].metadata.num_pending, BATCH - 1):
-        with contextlib.suppress(TimeoutError):
-            messages += await subscription.fetch(behind, timeout=MORE_SECONDS)
-    return messages
 
 
 async def _quietly(*acknowledgements: Awaitable[Any]) -> None:

@@ -1,5 +1,7 @@
 """Log lines as JSON with a closed set of fields: a name or an identity number has no field to go in."""
 
+import contextlib
+import logging
 import re
 import sys
 from contextvars import ContextVar
@@ -9,8 +11,8 @@ import msgspec
 from shared.kit import clock
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
-# Visible ASCII, but nothing that could be an identity number: a request id stands in every log line.
-REQUEST_ID = re.compile(r"(?!.*[0-9]{15})[!-~]{1,128}")
+# Nothing that could be an identity number or an encoded name (``%E7…``, ``\\u7532``): it stands in every log line.
+REQUEST_ID = re.compile(r"(?!.*[0-9]{15})[A-Za-z0-9._:/+=@-]{1,128}")
 
 
 class Line(msgspec.Struct, omit_defaults=True):
@@ -57,5 +59,33 @@ def log(level: str, event: str, **fields: str | int) -> None:
         request_id=request_id.get(),
         **fields,  # type: ignore[arg-type]
     )
-    sys.stderr.write(msgspec.json.encode(line).decode() + "\n")
-    sys.stderr.flush()
+    # A line that a full disk does not take is lost; what it tells of goes on.
+    with contextlib.suppress(OSError):
+        sys.stderr.write(msgspec.json.encode(line).decode() + "\n")
+        sys.stderr.flush()
+
+
+class _Library(logging.Handler):
+    """What a library wants to say becomes a line of ours: where it was said and which error it was, never its words.
+
+    The words of an exception may quote a row or a request: PostgreSQL's do, and so do those of a task nobody awaited.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the line."""
+        kind = record.exc_info[0] if record.exc_info else None
+        level = "error" if record.levelno >= logging.ERROR else "warning"
+        where = f"{record.name} {record.module}.{record.funcName}:{record.lineno}"
+        log(level, "library", where=where, error_type=kind.__name__ if kind else "")
+
+
+_library = _Library(logging.WARNING)
+
+
+def hush_libraries() -> None:
+    """From now on libraries write no words of their own into our log. Until a service has started they may: its
+    operator must read what is wrong, and no patient has come near it yet."""
+    logging.getLogger().addHandler(_library)
+    server = logging.getLogger("uvicorn")
+    server.handlers.clear()
+    server.propagate = True

@@ -12,7 +12,6 @@ from typing import Any
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.kit import clock
 from shared.kit.database import AuditEpochRow, AuditSealRow, Database
 from shared.kit.scope import SERVICE
 from shared.kit.seal_chain import COLUMNS, NOTHING_BEFORE, Row, chain_hash, root_of, row_of
@@ -104,7 +103,8 @@ async def waiting(session: AsyncSession, before: Any, all_lives: list[Life], lim
 
 async def _seal(session: AsyncSession, before: Any, epoch: AuditEpochRow, rows: list[Row]) -> None:
     leaves = [row.leaf() for row in rows]
-    now = clock.now()
+    # The rows' own clock: another machine's may be minutes apart, and the rows would look misdated.
+    now = (await session.execute(select(func.clock_timestamp()))).scalar_one()
     seal = AuditSealRow(
         batch=before.batch + 1 if before else 1,
         epoch=epoch.epoch,
@@ -124,17 +124,19 @@ async def _seal(session: AsyncSession, before: Any, epoch: AuditEpochRow, rows: 
     session.add(seal)
 
 
-async def begin_epoch(session: AsyncSession, note: str) -> int:
+async def begin_epoch(session: AsyncSession, note: str, *, above: int = 0, above_seq: int = 0) -> int:
     """Begin the next life of a database that came out of a backup; its number. Needs the owner's rights.
 
     To be called by the restore before any service writes: numbers go on above all that the lost days may have used.
+    ``above`` and ``above_seq`` are the epoch and the row number that the database put aside had come to: a backup that
+    is restored twice must not give the second life the first one's number.
     """
     await session.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": SEALER_LOCK})
     before = await last_seal(session)
-    number = (await lives(session))[-1].epoch.epoch + 1
+    number = max((await lives(session))[-1].epoch.epoch, above) + 1
     sequence = await session.scalar(text("select pg_get_serial_sequence('audit', 'seq')"))
     given = await session.scalar(text(f"select greatest(max(seq), (select last_value from {sequence})) from audit"))
-    floor = int(given) + GAP
+    floor = max(int(given), above_seq) + GAP
     await session.execute(text("select setval(:sequence, :floor)"), {"sequence": sequence, "floor": floor})
     await session.execute(
         insert(AuditEpochRow).values(

@@ -1,8 +1,9 @@
 """How a service is put together: settings, database, event channel, routers, problems, log lines, in that order."""
 
+import gc
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
 from uuid import uuid4
 
@@ -12,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared.kit.bus import Bus
 from shared.kit.cursors import known_parameters_only
 from shared.kit.database import Database
-from shared.kit.log import REQUEST_ID, log, name_service, request_id
+from shared.kit.log import REQUEST_ID, hush_libraries, log, name_service, request_id
 from shared.kit.operations import health, operations
 from shared.kit.refusals import on_anything, speak_problems
 from shared.kit.sealing import Keyring
@@ -68,8 +69,12 @@ def create_service(
     routers: list[APIRouter],
     wiring: Callable[[FastAPI], Wiring],
     at_start: Callable[[FastAPI], Any] | None = None,
+    beside: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None,
+    door: Callable[[ASGIApp], ASGIApp] | None = None,
 ) -> FastAPI:
     """One service: its HTTP routes in the order money moves, and its events (`worker.Wiring`).
+
+    ``beside`` runs as long as the service does; ``door`` stands before the routes and may answer in their place.
 
     Settings are read when the service starts, not when it is imported. ``app.state`` holds settings, database, bus,
     keyring, verifier and worker for the endpoints.
@@ -80,7 +85,7 @@ def create_service(
         name_service(name)
         state, read = app.state, settings.load()
         state.settings = read
-        state.keyring = Keyring(read.data_keys)
+        state.keyring = Keyring(read.data_keys, read.data_keys_file)
         state.verifier = TokenVerifier(read.token_jwks_url, read.token_issuer, read.outside())
         state.database = Database(read.database_url, pool=read.database_pool, application=name)
         state.bus = Bus(read.nats_url, name=name, replicas=read.nats_stream_replicas)
@@ -89,9 +94,14 @@ def create_service(
             await at_start(app)
         if read.run_worker:
             state.worker.start()
+        # What was made for the start stays: the collector of cycles need not look through it again and again.
+        gc.collect()
+        gc.freeze()
         log("info", "started")
+        hush_libraries()
         try:
-            yield
+            async with beside(app) if beside is not None else nullcontext():
+                yield
         finally:
             await state.worker.stop()
             await state.bus.close()
@@ -113,5 +123,7 @@ def create_service(
     for router in [*routers, operations(prefix, "operations"), trail(prefix, name.replace("_", "-")), health]:
         app.include_router(router)
     speak_problems(app)
+    if door is not None:
+        app.add_middleware(door)
     app.add_middleware(Trace)
     return app

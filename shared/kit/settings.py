@@ -28,7 +28,7 @@ def read_files(prefix: str, names: list[str]) -> dict[str, Any]:
 class OutsideSettings(BaseSettings):
     """An outside OIDC issuer whose tokens are taken beside our own (`shared.kit.outside`); empty: none."""
 
-    model_config = SettingsConfigDict(extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(extra="ignore", populate_by_name=True, hide_input_in_errors=True)
 
     token_outside_issuer: str = Field(default="", validation_alias="TOKEN_OUTSIDE_ISSUER")
     token_outside_audience: str = Field(default="", validation_alias="TOKEN_OUTSIDE_AUDIENCE")
@@ -50,13 +50,15 @@ class OutsideSettings(BaseSettings):
 class ServiceSettings(OutsideSettings):
     """Settings all three services share; each service subclasses it with its own prefix."""
 
-    model_config = SettingsConfigDict(extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(extra="ignore", populate_by_name=True, hide_input_in_errors=True)
 
     database_url: str
     database_pool: int = Field(default=8, ge=2, le=100)
     nats_url: str = Field(validation_alias="NATS_URL")
     nats_stream_replicas: int = Field(default=1, ge=1, le=5, validation_alias="NATS_STREAM_REPLICAS")
     data_keys: str = Field(validation_alias="DATA_KEYS")
+    # Given as a file, the keys are looked at again while the service runs.
+    data_keys_file: Path | None = Field(default=None, validation_alias="DATA_KEYS_FILE")
     token_jwks_url: str = Field(validation_alias="TOKEN_JWKS_URL")
     token_issuer: str = Field(default="three-batches", validation_alias="TOKEN_ISSUER")
     # Relay and consumers run inside the service unless a deployment runs `worker.py` as a process of its own.

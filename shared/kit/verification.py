@@ -24,7 +24,7 @@ SEALED_ELSEWHERE = text(
     "select s from audit_seals, unnest(seqs) s "
     "where seqs && cast(:seqs as bigint[]) and s = any(cast(:seqs as bigint[]))"
 )
-FUTURE = text("select seq from audit where xid >= :xmax or seq > :given order by seq limit :limit")
+FUTURE = text("select seq from audit where (xid >= :xmax and seq > :above) or seq > :given order by seq limit :limit")
 OVERDUE = text(
     "select count(*), min(seq) from audit where (xid, seq) > (:xid, :seq) and seq > :above and xid < :horizon "
     "and at < clock_timestamp() - make_interval(mins => :minutes)"
@@ -170,7 +170,11 @@ class Verification:
         sequence = await self.session.scalar(text("select pg_get_serial_sequence('audit', 'seq')"))
         given = await self.session.scalar(text(f"select last_value from {sequence}"))
         xmax = (await self.session.execute(SNAPSHOT)).one()[1]
-        return list(await self.session.scalars(FUTURE, {"xmax": xmax, "given": given, "limit": STRANGE}))
+        return list(
+            await self.session.scalars(
+                FUTURE, {"xmax": xmax, "given": given, "above": self.lives[-1].above, "limit": STRANGE}
+            )
+        )
 
     async def _check_anchors(self) -> None:
         """The chain hashes that earlier verifications were told are still the chain's."""

@@ -118,6 +118,8 @@ def run_alone(app: FastAPI) -> None:
             asyncio.get_running_loop().add_signal_handler(number, stopped.set)
         async with app.router.lifespan_context(app):
             worker: Worker = app.state.worker
+            # Those who commit are other processes: nothing that waits is in anybody's hand here.
+            worker.relay.left_seconds = 0
             if not worker.started:
                 worker.start()
             await stopped.wait()

@@ -57,6 +57,13 @@ def listens(port: int) -> bool:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
+    """See `empty_folder`."""
+    with empty_folder() as place:
+        yield place
+
+
+@contextlib.contextmanager
+def empty_folder() -> Iterator[Path]:
     """An empty folder; pytest's own are closed to the user `nobody`, as whom PostgreSQL runs under root."""
     place = Path(tempfile.mkdtemp(prefix="three-batches-"))
     place.chmod(0o711)

@@ -9,10 +9,11 @@ import asyncpg
 import pytest
 
 from deploy.console import Unusable
-from deploy.databases import check_outside, create_database, migrate, sqlalchemy_url
+from deploy.databases import check_outside, connected, create_database, may_quote_rows, migrate, sqlalchemy_url
 from deploy.engines import Postgres
 from deploy.settings import ROOT, SERVICES, Urls, plain_url
 from deploy.state import free_port
+from tests.conftest import Starter
 
 
 @pytest.fixture(scope="module")
@@ -191,3 +192,21 @@ async def test_a_role_that_row_level_security_does_not_bind_is_refused(
     finally:
         await admin.execute(f'ALTER ROLE "{role}" NOBYPASSRLS')
         await admin.close()
+
+
+async def test_a_server_whose_log_may_quote_patients_is_noticed(starter: Starter) -> None:
+    urls = await starter.database("contract")
+    assert not await may_quote_rows(urls.service_url), "the embedded server is told not to"
+    database = urls.service_url.rpartition("/")[2]
+    for setting, said in (
+        ("log_error_verbosity", "default"),
+        ("log_min_error_statement", "error"),
+        ("log_statement", "mod"),
+        ("log_parameter_max_length_on_error", "64"),
+    ):
+        async with connected(starter.postgres.admin_url, "the server") as admin:
+            await admin.execute(f"alter database {database} set {setting} = '{said}'")
+        assert await may_quote_rows(urls.service_url), setting
+        async with connected(starter.postgres.admin_url, "the server") as admin:
+            await admin.execute(f"alter database {database} reset {setting}")
+    assert not await may_quote_rows(urls.service_url)

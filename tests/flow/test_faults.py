@@ -1,21 +1,29 @@
 """A process dies while bills come in: what was acknowledged is settled exactly once."""
 
+import asyncio
+import contextlib
 import json
 import os
 import random
 import signal
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import httpx
+import nats
 import pytest
+from nats.js.errors import NotFoundError
 
 from tests.flow.conftest import Caller, System
 from tests.flow.people import BILLS, HOSPITAL, SETTLEMENTS, a_bill, a_resident
+from tests.flow.test_audit_chain import run
+from tests.long_runs import note_long_run
 
 SEED = 20180720
 PARTS = ("in_scope", "drugs", "catalogue_drugs")
@@ -61,8 +69,16 @@ def made_up_bills(dice: random.Random, patient: dict[str, Any], number: int) -> 
     return bills
 
 
-def storm(system: System, *, number: int, kills: list[str], pause: tuple[float, float], parallel: int = 8) -> None:
-    """Post bills while processes are killed one after another, then count: each bill once, each fen right."""
+def storm(
+    system: System,
+    *,
+    number: int,
+    kills: list[str],
+    pause: tuple[float, float],
+    parallel: int = 8,
+    strike: Callable[[System, str], None] = kill,
+) -> None:
+    """Post bills while things are struck one after another, then count: each bill once, each fen right."""
     dice = random.Random(SEED)
     patient = a_resident()
     assert system.user("poverty_office").create("/contract/v1/residents", patient).status_code == 201
@@ -70,10 +86,12 @@ def storm(system: System, *, number: int, kills: list[str], pause: tuple[float, 
     over = threading.Event()
 
     def trouble() -> None:
-        for name in kills:
-            time.sleep(dice.uniform(*pause))
-            kill(system, name)
-        over.set()
+        try:
+            for name in kills:
+                time.sleep(dice.uniform(*pause))
+                strike(system, name)
+        finally:
+            over.set()
 
     def post(place: int) -> str:
         # The bills are spread over the whole storm: the last one is posted when the last kill is past.
@@ -83,11 +101,17 @@ def storm(system: System, *, number: int, kills: list[str], pause: tuple[float, 
 
     troubling = threading.Thread(target=trouble)
     troubling.start()
-    with ThreadPoolExecutor(parallel) as pool:
-        ids = list(pool.map(post, range(number)))
-    troubling.join()
+    try:
+        with ThreadPoolExecutor(parallel) as pool:
+            ids = list(pool.map(post, range(number)))
+    finally:
+        troubling.join()
     assert len(set(ids)) == number
     check_settled_once(system, ids, sum(expected_fen(bill) for bill in bills))
+    code, said = run(system, "deploy.verify_audit")
+    assert code == 0, said
+    code, said = run(system, "deploy.reconcile")
+    assert code == 0, said
 
 
 def check_settled_once(system: System, ids: list[str], expected: int) -> None:
@@ -125,7 +149,84 @@ def test_every_part_killed_three_times_loses_nothing_and_doubles_nothing(restles
     """2,000 bills; each service, the gateway, NATS and PostgreSQL die by SIGKILL three times in a seeded order."""
     kills = ["treatment", "safety-net", "gateway", "nats", "postgres"] * 3
     random.Random(SEED).shuffle(kills)
+    began = time.monotonic()
     storm(restless, number=2000, kills=kills, pause=(14.0, 18.0), parallel=16)
+    note_long_run(
+        "storm",
+        seed=SEED,
+        what=f"2,000 bills by 16 posters; SIGKILL three times each: {', '.join(sorted(set(kills)))}",
+        result=f"each settled exactly once, sum exact, no dead letter, nothing missing, audit whole; "
+        f"{time.monotonic() - began:.0f} s",
+    )
+
+
+def delete_stream(system: System, name: str) -> None:
+    """The broker forgets a stream with all that is in it, as brokers have done."""
+    port = json.loads((system.data / "ports.json").read_text(encoding="utf-8"))["nats"]
+    word = json.loads((system.data / "secrets" / "passwords.json").read_text(encoding="utf-8"))["nats"]
+
+    async def go() -> None:
+        client = await nats.connect(f"nats://127.0.0.1:{port}", user="three_batches", password=word)
+        with contextlib.suppress(NotFoundError):
+            await client.jetstream().delete_stream(name)
+        await client.close()
+
+    asyncio.run(go())
+
+
+def test_streams_deleted_while_bills_arrive_lose_nothing(restless: System) -> None:
+    streams = ["TREATMENT", "SAFETY_NET", "TREATMENT", "CONTRACT"]
+    storm(restless, number=120, kills=streams, pause=(1.0, 2.0), strike=delete_stream)
+
+
+def as_owner_of_settlements(system: System, statement: str) -> None:
+    """What an administrator of the safety-net database does."""
+    word = json.loads((system.data / "secrets" / "passwords.json").read_text(encoding="utf-8"))["safety_net_owner"]
+    port = json.loads((system.data / "ports.json").read_text(encoding="utf-8"))["postgres"]
+
+    async def go() -> None:
+        account = {"user": "safety_net_owner", "password": word, "database": "safety_net"}
+        owner = await asyncpg.connect(host="127.0.0.1", port=port, **account)
+        await owner.execute(statement)
+        await owner.close()
+
+    asyncio.run(go())
+
+
+def test_a_poisoned_bill_ends_with_a_person_while_the_rest_is_settled(system: System) -> None:
+    """One bill that this database can't take: it is named, the others flow, and a replay settles it when it can."""
+    patient = a_resident()
+    assert system.user("poverty_office").create("/contract/v1/residents", patient).status_code == 201
+    hospital, operator = system.client(HOSPITAL), system.user("administrator")
+    poisoned, *others = made_up_bills(random.Random(SEED), patient, 5)
+    no_such_bill = f"check (coalesce(facts ->> 'bill_no', '') <> '{poisoned['bill_no']}') not valid"
+    as_owner_of_settlements(system, f"alter table bills add constraint poison {no_such_bill}")
+    try:
+        first = post_until_acknowledged(hospital, poisoned)
+        ids = [post_until_acknowledged(hospital, bill) for bill in others]
+        letters = wait_for(lambda: operator.get("/safety-net/v1/dead-letters").json()["items"])
+        assert [letter["subject"] for letter in letters] == ["treatment.discharge_billed.v1"]
+        wait_for(lambda: len(live_settlements(system.user("safety_net_office"), set(ids))) == len(ids))
+        replay = f"/safety-net/v1/dead-letters/{letters[0]['event_id']}/replay"
+        refused = operator.post(replay)
+        assert (refused.status_code, refused.json()["code"]) == (409, "replay_failed")
+    finally:
+        as_owner_of_settlements(system, "alter table bills drop constraint poison")
+    assert operator.post(replay).status_code == 200
+    (settled,) = wait_for(lambda: live_settlements(system.user("safety_net_office"), {first}))
+    assert int(Decimal(settled["amounts"]["safety_net"]) * 100) == expected_fen(poisoned)
+    wait_for(lambda: hospital.get(f"{BILLS}/{first}").json()["state"] == "settled")
+    assert operator.post(replay).status_code == 200, "replayed again, it changes nothing"
+    assert len(live_settlements(system.user("safety_net_office"), {first})) == 1
+
+
+def wait_for(look: Callable[[], Any], seconds: float = 60) -> Any:
+    """What looking gives once it gives something."""
+    until = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < until, "it never became so"
+        time.sleep(0.2)
+    return found
 
 
 def live_settlements(office: httpx.Client, ids: set[str]) -> list[dict[str, Any]]:

@@ -54,7 +54,7 @@ async def test_without_the_event_channel_bills_are_still_taken_and_it_is_said(
 
 async def test_ready_names_a_service_that_is_away(issuer: Issuer) -> None:
     async with house(issuer.url) as home:
-        home.gateway.own.origins = {**home.gateway.own.origins, "contract": "http://127.0.0.1:9"}
+        home.gateway.upstreams["contract"].connections.origin = "http://127.0.0.1:9"
         async with httpx.AsyncClient(base_url=home.url) as client:
             got = await client.get("/readyz")
     assert got.status_code == 503
@@ -74,7 +74,7 @@ async def test_the_document_is_one_of_all_services_and_kept_for_a_while(issuer: 
 
 async def test_without_a_service_there_is_no_document_yet(issuer: Issuer) -> None:
     async with house(issuer.url) as home, httpx.AsyncClient(base_url=home.url) as client:
-        home.gateway.own.origins = {**home.gateway.own.origins, "contract": "http://127.0.0.1:9"}
+        home.gateway.upstreams["contract"].connections.origin = "http://127.0.0.1:9"
         for path in ("/openapi.json", "/docs"):
             assert "contract" in problem(await client.get(path), 503, "temporarily_unavailable")["detail"]
 

@@ -121,7 +121,7 @@ async def test_a_service_that_does_not_take_connections_did_not_hear_of_it(issue
             waiting.connect_ex(full.getsockname())
         url = f"http://127.0.0.1:{full.getsockname()[1]}"
         async with house(issuer.url, connect_seconds=0.3) as home:
-            home.gateway.upstreams["treatment"].origin = url
+            home.gateway.upstreams["treatment"].connections.origin = url
             headers = {"Authorization": f"Bearer {issuer.token('hospital')}"}
             async with httpx.AsyncClient(base_url=home.url, headers=headers) as client:
                 problem(await client.post(BILLS, json={}), 503, "temporarily_unavailable")

@@ -203,3 +203,23 @@ async def test_a_restored_database_goes_on_in_its_next_epoch(trail: Trail) -> No
     await trail.tamper("update audit_epochs set forked_after = 2 where epoch = 2")
     assert await trail.found() == {("epoch_changed", 4, None)}
     await owner.database.close()
+
+
+async def test_epochs_of_lives_that_were_put_aside_are_left_out(trail: Trail, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a younger server all restored rows bear transaction numbers still to come; they hide no row of this life."""
+    owner = Trail(trail.urls.__class__(trail.urls.owner_url, trail.urls.owner_url, ""))
+    await trail.tamper("alter table audit alter xid set default (pg_current_xact_id()::text)::bigint + 1000000000")
+    await trail.write(3)
+    await trail.tamper("alter table audit alter xid set default (pg_current_xact_id()::text)::bigint")
+    async with owner.database.transaction(SERVICE) as session:
+        assert await begin_epoch(session, "restored a second time", above=3, above_seq=5_000_000) == 4
+    await trail.write(1)
+    await trail.seal()
+    assert await trail.found() == set()
+    assert await trail.ask("select max(seq) from audit") == [6_000_001]
+    monkeypatch.setattr("shared.kit.verification.STRANGE", 2)
+    await trail.tamper(
+        "update audit set xid = xid + 2000000000 where seq = 6000001", "delete from audit_seals where epoch = 4"
+    )
+    assert ("row_inserted", None, 6_000_001) in await trail.found()
+    await owner.database.close()

@@ -10,7 +10,8 @@ from safety_net_service.bills.consumers import Hearing
 from shared.events.contract import InstitutionChanged, ResidentChanged
 from shared.events.safety_net import BillSettled
 from shared.events.treatment import DischargeBilled, DischargeCorrected, DischargeVoided
-from shared.kit.inbox import Consumer
+from shared.kit.events import Reader
+from shared.kit.inbox import Consumer, Many
 from shared.kit.worker import Job, Wiring, run_alone
 
 LOOK_EVERY_SECONDS = 0.2
@@ -25,7 +26,7 @@ def wiring(app: FastAPI) -> Wiring:
         hears=[
             Consumer(ResidentChanged, hearing.resident),
             Consumer(InstitutionChanged, hearing.institution),
-            Consumer(DischargeBilled, hearing.bill),
+            Consumer(DischargeBilled, hearing.bill, Many(Reader(DischargeBilled), hearing.bills)),
             Consumer(DischargeCorrected, hearing.bill),
             Consumer(DischargeVoided, hearing.void),
         ],

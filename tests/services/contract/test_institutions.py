@@ -48,6 +48,24 @@ async def test_a_bureau_registers_outside_hospitals_and_only_it_changes_them(bur
     assert (await patched(bureau, path, {"level": 2})).json()["level"] == 2
 
 
+async def test_the_county_its_code_names_may_take_a_record_over(
+    contract: FastAPI, bureau: Client, as_role: AsRole
+) -> None:
+    """Whoever registered another county's hospital first does not keep it from that county."""
+    body = an_institution("H15082400077", county_code="150824")
+    home, third = (as_role("health_bureau", county_code=county) for county in ("150824", "450200"))
+    assert (await bureau.create(INSTITUTIONS, body)).status_code == 201
+    path = f"{INSTITUTIONS}/{body['institution_code']}"
+    problem(await patched(third, path, {"level": 1}), 403, "not_your_institution")
+    same = await patched(home, path, {"level": body["level"]})
+    assert (same.status_code, same.json()["registered_by_county"]) == (200, "450223"), "nothing changed, nothing taken"
+    taken = await patched(home, path, {"level": 1})
+    assert (taken.status_code, taken.json()["registered_by_county"], taken.json()["level"]) == (200, "150824", 1)
+    problem(await patched(bureau, path, {"level": 3}, '"2"'), 403, "not_your_institution")
+    *_, last = await written_down(contract, "institution", body["institution_code"])
+    assert (last.county_code, last.detail) == ("150824", {"fields": ["level"], "taken_over": True})
+
+
 async def test_a_change_needs_the_state_read_and_keeps_the_former_one(contract: FastAPI, bureau: Client) -> None:
     body = an_institution()
     path = f"{INSTITUTIONS}/{body['institution_code']}"

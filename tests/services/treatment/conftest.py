@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from deploy.settings import Urls
 from shared.events.contract import IdentityDigest, InstitutionChanged, Period, ResidentChanged
+from shared.kit.idempotency import kept_key
 from shared.kit.scope import SERVICE
 from tests.clients import Client, Issuer, client_of
 from tests.conftest import Starter
@@ -103,3 +104,8 @@ def a_bill(**changes: Any) -> dict[str, Any]:
 
 def an_id(answer: Any) -> UUID:
     return UUID(answer.json()["discharge_id"])
+
+
+def as_kept(key: str) -> str:
+    """An idempotency key as the running service keeps it."""
+    return kept_key(app.state.keyring, key)

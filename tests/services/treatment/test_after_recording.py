@@ -86,6 +86,20 @@ async def test_corrections_that_do_not_follow_are_refused(hospital: Client, othe
     problem(await correct(other_hospital, discharge_id, {**bill, "version": 2}), 404, "not_found")
 
 
+@pytest.mark.parametrize("number", ["450223197503120006", "450223 19750312 0006", "４５０２２３７５０３１２０００"])
+async def test_a_reason_holds_no_identity_number(hospital: Client, number: str) -> None:
+    """It goes with the bill to all who may read it, and lies in the clear."""
+    bill, discharge_id = await recorded(hospital)
+    body = {"reason": f"患者 {number} 姓名有误", "bill": {**bill, "version": 2}}
+    refused = problem(
+        await hospital.create(f"{BILLS}/{discharge_id}/corrections", body), 422, "identity_number_in_text"
+    )
+    assert number not in json.dumps(refused, ensure_ascii=False)
+    refusal = await hospital.post(f"{BILLS}/{discharge_id}/void", json={"reason": number})
+    problem(refusal, 422, "identity_number_in_text")
+    assert (await hospital.get(f"{BILLS}/{discharge_id}")).json()["version"] == 1
+
+
 async def test_of_two_parallel_corrections_one_stands(hospital: Client) -> None:
     bill, discharge_id = await recorded(hospital)
     sent = [{**bill, "version": 2, "stay": {**bill["stay"], "admission_no": f"A{n}"}} for n in range(8)]

@@ -41,7 +41,7 @@ async def test_a_recorded_bill_is_committed_with_its_key_audit_row_and_event(
     )
     assert answer.headers["location"] == f"{BILLS}/{body['discharge_id']}"
     async with treatment.state.database.transaction(SERVICE) as session:
-        assert await session.get(IdempotencyRow, ("county", BILLS, key))
+        assert await session.get(IdempotencyRow, ("county", BILLS, treatment.state.keyring.digest(f"key:{key}")))
         audited = select(AuditRow).where(AuditRow.object_id == body["discharge_id"], AuditRow.action == "recorded")
         assert len(list(await session.scalars(audited))) == 1
         said = [

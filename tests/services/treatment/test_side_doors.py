@@ -58,7 +58,7 @@ async def test_retries_of_one_request_starve_nobody(
     bill, key = a_bill(), str(uuid4())
     caller = Caller("county", frozenset({"hospital"}), "450223", COUNTY_HOSPITAL)
     async with treatment.state.database.transaction(Scope.of(caller)) as first:
-        assert await Once(BILLS, key, b"other").claim(first, caller) is None
+        assert await Once.of(treatment.state.keyring, BILLS, key, b"other").claim(first, caller) is None
         retries = [asyncio.create_task(hospital.create(BILLS, bill, key=key)) for _ in range(60)]
         await asyncio.sleep(0.3)
         began = time.monotonic()

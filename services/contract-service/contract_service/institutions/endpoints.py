@@ -97,7 +97,10 @@ async def change_institution(
     match: IfMatch,
     response: Response,
 ) -> Any:
-    """Change fields of an institution (RFC 7396: a list replaces the list). Only the county that registered it may."""
+    """Change fields of an institution (RFC 7396: a list replaces the list), by the county that registered it.
+
+    The county that its code names (second to seventh character) may too, and takes the record over by that.
+    """
     institution = await service.change(session, caller, match, institution_code, patch)
     response.headers["ETag"] = etag(institution.revision)
     return institution

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -42,6 +42,15 @@ class Institutions:
         """Those of these institutions that are not yet known to post their own bills, to be changed."""
         query = select(Institution).where(Institution.institution_code.in_(set(codes)), ~Institution.has_client)
         return (await self.session.scalars(query.order_by(Institution.institution_code).with_for_update())).all()
+
+    async def of_codes(self, codes: Iterable[str]) -> Sequence[Institution]:
+        """These institutions, in the order of their registration."""
+        query = select(Institution).where(Institution.institution_code.in_(set(codes))).order_by(Institution.seq)
+        return (await self.session.scalars(query)).all()
+
+    async def raise_revisions(self, floor: int) -> None:
+        """Let every record count its changes from here on."""
+        await self.session.execute(update(Institution).values(revision=floor))
 
     async def page(self, page: Page, filters: dict[str, str | None]) -> list[Institution]:
         """Newest first; one more than the page holds, if there is one."""

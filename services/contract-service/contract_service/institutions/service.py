@@ -1,6 +1,7 @@
 """The use cases: register an institution, change it, and learn that it has a client of its own."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from pydantic import ValidationError
@@ -23,6 +24,7 @@ from shared.kit.outbox import say
 from shared.kit.problems import Invalid, NotFound, field_errors
 
 FACTS = tuple(InstitutionCreate.model_fields)
+NATIONAL_CODE = re.compile(r"[A-Z]([0-9]{6})[0-9]{5}")
 
 
 async def register(
@@ -63,8 +65,13 @@ async def history(session: AsyncSession, page: Page, code: str) -> list[Institut
 
 
 async def change(session: AsyncSession, caller: Caller, match: Match, code: str, patch: dict[str, Any]) -> Institution:
-    """Change an institution. What changes nothing makes no new state and says nothing: services would go in circles."""
-    if (await read(session, code)).registered_by_county != caller.county_code:
+    """Change an institution. What changes nothing makes no new state and says nothing: services would go in circles.
+
+    The county that registered it keeps the record; the county its code names may take it over by changing it.
+    """
+    # Only who may change it may lock it: to others row-level security shows no row to be locked.
+    shown = await read(session, code)
+    if caller.county_code not in (shown.registered_by_county, _home(code)):
         raise OtherCountysInstitution
     institution = await Institutions(session).of_code(code, to_change=True)
     if institution is None:
@@ -77,13 +84,16 @@ async def change(session: AsyncSession, caller: Caller, match: Match, code: str,
     _check(wanted, code)
     facts = _facts(wanted)
     changed = sorted(name for name in FACTS if getattr(institution, name) != facts[name])
+    taken_over = institution.registered_by_county != caller.county_code
     if changed:
+        institution.registered_by_county = caller.county_code
         for name in changed:
             setattr(institution, name, facts[name])
         _next_revision(institution)
         _keep_and_say(session, institution, caller)
     # Also when nothing changed: the caller concludes that the state is kept, so the answer must wait like any other.
-    record(session, caller, "changed", "institution", code, {"fields": changed})
+    detail = {"fields": changed} | ({"taken_over": True} if changed and taken_over else {})
+    record(session, caller, "changed", "institution", code, detail)
     return institution
 
 
@@ -105,6 +115,12 @@ async def township_of(session: AsyncSession, code: str) -> str | None:
     """The township of an institution, where the register knows one."""
     institution = await Institutions(session).of_code(code)
     return institution.township_code if institution else None
+
+
+def _home(code: str) -> str | None:
+    """The county that a national code names in its second to seventh characters (``H45022300001``)."""
+    found = NATIONAL_CODE.fullmatch(code)
+    return found[1] if found else None
 
 
 def _check(wanted: InstitutionCreate, code: str | None = None) -> None:
@@ -133,6 +149,16 @@ def _next_revision(institution: Institution) -> None:
 def _keep_and_say(session: AsyncSession, institution: Institution, caller: Caller) -> None:
     state = _state(institution) | {"has_client": institution.has_client}
     Institutions(session).keep_state(institution, state, caller.subject)
+    _say(session, institution)
+
+
+async def say_again(session: AsyncSession, codes: Collection[str]) -> None:
+    """Say once more how these institutions are registered, to services that may know them otherwise."""
+    for institution in await Institutions(session).of_codes(codes):
+        _say(session, institution)
+
+
+def _say(session: AsyncSession, institution: Institution) -> None:
     say(
         session,
         InstitutionChanged(

@@ -21,6 +21,7 @@ from contract_service.database import Base
 
 class Resident(Base):
     """A resident of a county. The name stands in clear: this is the register, in which people are found by name.
+    Nobody is looked for by telephone number, so that is sealed.
 
     ``plain_name`` is the name as it is searched (`shared.kit.sealing.plain_name`).
     """
@@ -37,7 +38,7 @@ class Resident(Base):
     household_no: Mapped[str] = mapped_column(String(32))
     relation_to_head: Mapped[str] = mapped_column(String(40))
     village_code: Mapped[str] = mapped_column(String(12))
-    phone: Mapped[str | None] = mapped_column(String(40))
+    sealed_phone: Mapped[str | None] = mapped_column(String(400))
     registered_poor: Mapped[list[Any]]
     insurance: Mapped[list[Any]]
     household_registration: Mapped[bool]
@@ -93,7 +94,8 @@ class ResidentIdentity(Base):
 
 
 class ResidentState(Base):
-    """One state of a resident's record, its number sealed: never changed, never deleted."""
+    """One state of a resident's record, his number, name and telephone number sealed: never deleted, and never changed
+    but by who seals it under a new key (`deploy.reseal`)."""
 
     __tablename__ = "resident_states"
 

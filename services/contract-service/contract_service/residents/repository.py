@@ -74,6 +74,15 @@ class Residents:
             query = query.where(Resident.seq < page.after[0])
         return list(await self.session.scalars(query))
 
+    async def of_ids(self, resident_ids: Iterable[UUID]) -> list[Resident]:
+        """These residents, of whichever county, in the order of their registration."""
+        query = select(Resident).where(Resident.resident_id.in_(set(resident_ids))).order_by(Resident.seq)
+        return list(await self.session.scalars(query))
+
+    async def raise_revisions(self, floor: int) -> None:
+        """Let every record count its changes from here on."""
+        await self.session.execute(update(Resident).values(revision=floor))
+
     async def identities(self, residents: Iterable[Resident]) -> dict[UUID, list[ResidentIdentity]]:
         """The documents of these residents: the present one first, then the former ones, latest first."""
         found: dict[UUID, list[ResidentIdentity]] = {resident.resident_id: [] for resident in residents}

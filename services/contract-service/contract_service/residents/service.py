@@ -1,5 +1,6 @@
 """The use cases: register a resident, change the record, find and read it within the caller's reach."""
 
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -27,8 +28,10 @@ from shared.kit.sealing import Keyring, plain_name
 COUNTY_READERS = ("health_bureau", "poverty_office", "hrss", "civil_affairs", "safety_net_office", "auditor")
 TOWNSHIP_READERS = ("township_government", "township_centre", "family_doctor")
 REGISTRARS = ("poverty_office", "health_bureau")
-# The fields that are columns under the same name; the identity lies in a table of its own.
-FACTS = tuple(name for name in ResidentCreate.model_fields if name != "identity")
+# The fields that are columns under the same name. The identity lies in a table of its own, the phone is sealed.
+FACTS = tuple(name for name in ResidentCreate.model_fields if name not in ("identity", "phone"))
+# What is sealed in the history of a record, where nobody is looked for by name.
+SEALED = ("name", "phone")
 
 
 async def register(
@@ -59,7 +62,7 @@ async def change(
         raise NotFound
     match.require(resident.revision)
     present = (await residents.identities([resident]))[resident_id][0]
-    before = _document(resident, {"type": present.type, "number": keyring.open(present.sealed_number)})
+    before = _document(keyring, resident, {"type": present.type, "number": keyring.open(present.sealed_number)})
     try:
         wanted = ResidentCreate.model_validate(merged(before, patch))
     except ValidationError as error:
@@ -164,6 +167,7 @@ async def _put(
     for name in FACTS:
         setattr(resident, name, facts[name])
     resident.birth_date = wanted.birth_date
+    resident.sealed_phone = None if wanted.phone is None else keyring.seal(wanted.phone)
     resident.plain_name = plain_name(wanted.name)
     resident.revision += 1
     resident.changed_at = clock.now()
@@ -182,15 +186,28 @@ async def _put(
     if owner is not None:
         raise ResidentAlreadyRegistered(resident_id=str(owner))
     identity = {"type": wanted.identity.type, "sealed_number": sealed}
-    residents.keep_state(resident, _document(resident, identity), caller.subject)
+    state = _document(keyring, resident, identity)
+    for name in SEALED:
+        said = state.pop(name)
+        state[f"sealed_{name}"] = None if said is None else keyring.seal(said)
+    residents.keep_state(resident, state, caller.subject)
     documents = (await residents.identities([resident]))[resident.resident_id]
     say(session, _said(keyring, resident, documents))
 
 
-def _document(resident: Resident, identity: dict[str, str]) -> dict[str, Any]:
+async def say_again(session: AsyncSession, keyring: Keyring, resident_ids: Collection[UUID]) -> None:
+    """Say once more how these residents are registered, to services that may know them otherwise."""
+    residents = await Residents(session).of_ids(resident_ids)
+    documents = await Residents(session).identities(residents)
+    for resident in residents:
+        say(session, _said(keyring, resident, documents[resident.resident_id]))
+
+
+def _document(keyring: Keyring, resident: Resident, identity: dict[str, str]) -> dict[str, Any]:
     """The record as a caller would write it, around the given identity."""
     facts = {name: getattr(resident, name) for name in FACTS}
-    return {"identity": identity, **facts, "birth_date": resident.birth_date.isoformat()}
+    phone = None if resident.sealed_phone is None else keyring.open(resident.sealed_phone)
+    return {"identity": identity, **facts, "phone": phone, "birth_date": resident.birth_date.isoformat()}
 
 
 def _said(keyring: Keyring, resident: Resident, documents: list[ResidentIdentity]) -> ResidentChanged:
@@ -242,19 +259,21 @@ async def _shown(session: AsyncSession, keyring: Keyring, residents: list[Reside
             county_code=resident.county_code,
         )
         about = {name: getattr(resident, name) for name in ("resident_id", "county_code", "revision", "changed_at")}
-        state = _document(resident, present) | about | {"former_identities": opened[1:], "warnings": odd}
+        state = _document(keyring, resident, present) | about | {"former_identities": opened[1:], "warnings": odd}
         shown.append(ResidentRead.model_validate(state))
     return shown
 
 
 def _state_shown(keyring: Keyring, row: ResidentState) -> ResidentStateRead:
     identity = row.state["identity"]
-    opened = {"type": identity["type"], "number": keyring.open(identity["sealed_number"])}
+    opened: dict[str, Any] = {"type": identity["type"], "number": keyring.open(identity["sealed_number"])}
+    said = {name: row.state[f"sealed_{name}"] for name in SEALED}
+    facts = {name: None if sealed is None else keyring.open(sealed) for name, sealed in said.items()}
     return ResidentStateRead.model_validate(
         {
             "revision": row.revision,
             "changed_by": row.changed_by,
             "changed_at": row.changed_at,
-            "resident": row.state | {"identity": opened},
+            "resident": row.state | facts | {"identity": opened},
         }
     )

@@ -33,6 +33,10 @@ class RefreshTokens:
             .values(revoked_at=at)
         )
 
+    async def end_all(self, at: datetime) -> None:
+        """Everybody signs in anew."""
+        await self.session.execute(update(RefreshToken).where(RefreshToken.revoked_at.is_(None)).values(revoked_at=at))
+
     async def forget(self, before: datetime) -> None:
         """Drop tokens that expired before a moment."""
         await self.session.execute(delete(RefreshToken).where(RefreshToken.expires_at < before))

@@ -87,7 +87,7 @@ def upgrade() -> None:
     sa.Column('household_no', sa.String(length=32), nullable=False),
     sa.Column('relation_to_head', sa.String(length=40), nullable=False),
     sa.Column('village_code', sa.String(length=12), nullable=False),
-    sa.Column('phone', sa.String(length=40), nullable=True),
+    sa.Column('sealed_phone', sa.String(length=400), nullable=True),
     sa.Column('registered_poor', postgresql.JSONB(astext_type=sa.Text()), nullable=False),
     sa.Column('insurance', postgresql.JSONB(astext_type=sa.Text()), nullable=False),
     sa.Column('household_registration', sa.Boolean(), nullable=False),
@@ -287,9 +287,11 @@ def _protect() -> None:
         seen = (f"exists (select from residents r where r.county_code = {table}.county_code"
                 f" and r.resident_id = {table}.resident_id)")
         protect(table, read=f"{county} or {seen}", add=county, change=county if table == 'resident_identities' else '')
-    # Institutions are shown to everyone signed in; the county that registered one keeps its record.
+    # Institutions are shown to everyone signed in; the county that registered one keeps its record, and the county
+    # that a national code names may take it over.
     keeps = f"registered_by_county = {COUNTY}"
-    protect('institutions', read=f"{SUBJECT} is not null", add=keeps, change=keeps)
+    named = f"institution_code ~ '^[A-Z][0-9]{{11}}$' and substring(institution_code, 2, 6) = {COUNTY}"
+    protect('institutions', read=f"{SUBJECT} is not null", add=keeps, change=f"{keeps} or ({named})")
     kept = f"exists (select from institutions i where i.institution_code = institution_states.institution_code and i.{keeps})"
     protect('institution_states', read=f"{SUBJECT} is not null", add=kept)
     protect('users', read=county, add=county, change=county)

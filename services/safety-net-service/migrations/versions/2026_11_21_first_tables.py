@@ -21,7 +21,7 @@ def upgrade() -> None:
     sa.Column('institution_code', sa.String(length=64), nullable=True),
     sa.Column('identity_digest', sa.String(length=64), nullable=True),
     sa.Column('facts', postgresql.JSONB(astext_type=sa.Text()), nullable=True),
-    sa.Column('settlement_revision', sa.Integer(), nullable=False),
+    sa.Column('settlement_revision', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
     sa.Column('wait_until', sa.DateTime(timezone=True), nullable=True),
     sa.PrimaryKeyConstraint('discharge_id', name=op.f('pk_bills'))
     )

@@ -1,5 +1,6 @@
 """Bills and the county registry arrive by events: in any order, late, repeated."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,6 +12,9 @@ from shared.events.contract import InstitutionChanged, ResidentChanged
 from shared.events.treatment import BillFacts, DischargeVoided
 from shared.kit import clock
 from shared.kit.database import Database, is_transient
+from shared.kit.direct import Direct
+from shared.kit.events import Heard
+from shared.kit.inbox import Done
 from shared.kit.log import log
 from shared.kit.scope import SERVICE
 
@@ -24,6 +28,10 @@ class Hearing:
     async def bill(self, session: AsyncSession, event: BillFacts) -> None:
         """A bill was recorded or corrected."""
         await service.hear_bill(session, event, self.law)
+
+    async def bills(self, direct: Direct, events: Sequence[Heard]) -> Done:
+        """Bills were recorded."""
+        return await service.hear_firsts(direct, events, self.law)
 
     async def void(self, session: AsyncSession, event: DischargeVoided) -> None:
         """A bill was withdrawn."""

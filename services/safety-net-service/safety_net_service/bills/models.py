@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, SmallInteger, String, Text
+from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, SmallInteger, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from safety_net_service.database import Base
@@ -30,7 +30,8 @@ class Bill(Base):
     institution_code: Mapped[str | None] = mapped_column(String(64))
     identity_digest: Mapped[str | None] = mapped_column(String(64))
     facts: Mapped[dict[str, Any] | None]
-    settlement_revision: Mapped[int] = mapped_column(default=0)
+    # Begins above 0 after a restore (`restored`): what was told in the lost days must not count as newer.
+    settlement_revision: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     wait_until: Mapped[datetime | None]
 
     __table_args__ = (

@@ -1,6 +1,8 @@
 """The use cases of a bill: hear of it, let it wait for its patient, have it judged, look again when a fact changes.
 
-All work on one discharge is done under the lock of its bill's row. Who hears of a resident or an institution touches no
+All work on one discharge is done under the lock of its bill's row. A bill nothing was heard of has no row: it is judged
+first, and its row made last, together with all that follows from it; if somebody made the row meanwhile, nothing of
+this is written and the bill is taken up again, now under the lock. Who hears of a resident or an institution touches no
 bill: it leaves a `Look` behind, and the clock finds the bills and judges them, one a transaction. So nothing waits in
 a circle:
 
@@ -13,14 +15,16 @@ Only two replicas that hear of the same things in opposite order can collide; th
 its batch comes again.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from safety_net_service.bills.models import Bill, Look
-from safety_net_service.bills.repository import Bills, Looks
+from safety_net_service.bills.repository import Bills, FirstBill, Looks, add_first
 from safety_net_service.recoveries import service as recoveries
 from safety_net_service.registry import service as registry
 from safety_net_service.settlements import service as settlements
@@ -32,6 +36,9 @@ from shared.events.contract import InstitutionChanged, ResidentChanged
 from shared.events.treatment import BillFacts, DischargeVoided
 from shared.kit import clock
 from shared.kit.audit import record
+from shared.kit.direct import Direct
+from shared.kit.events import Heard
+from shared.kit.inbox import Done
 
 A_MOMENT = timedelta(milliseconds=200)
 """How long a bill that somebody else holds is put off."""
@@ -42,6 +49,9 @@ PUT_OFF = timedelta(minutes=1)
 async def hear_bill(session: AsyncSession, event: BillFacts, law: Law) -> None:
     """A bill was recorded or corrected. An older version than one already heard of changes nothing."""
     bill = await Bills(session).locked(event.discharge_id)
+    if event.version == bill.version and not bill.voided:
+        # Not the same event, which the inbox knows: treatment-service came out of a backup and was sent the bill again.
+        await settlements.say_again(session, bill)
     if bill.voided or event.version <= bill.version:
         return
     bill.version = event.version
@@ -51,6 +61,59 @@ async def hear_bill(session: AsyncSession, event: BillFacts, law: Law) -> None:
     # One update of the bill at the end instead of one before each question.
     with session.no_autoflush:
         await look(session, bill, law, alone=False)
+
+
+async def hear_firsts(direct: Direct, events: Sequence[Heard], law: Law) -> Done:
+    """Bills recorded, heard of for the first time: what `hear_bill` does with each, for all in four statements.
+
+    Left to `hear_bill` is every bill that something was heard of before, and one that can't be judged. Nobody can work
+    on these bills before this transaction has made their rows, which is the last thing it does; what they are judged by
+    is held still before it is read.
+    """
+    bills: dict[UUID, Heard] = {}
+    for heard in events:
+        bills.setdefault(heard.data.discharge_id, heard)
+    held = await registry.hold_many_still(
+        direct, [(each.data.identity_digest, each.data.institution_code) for each in bills.values()]
+    )
+    moment, firsts = clock.now(), []
+    for heard in bills.values():
+        try:
+            firsts.append(_first(heard, held, law, moment))
+        except Exception:
+            # Alone it fails again, and is counted and buried by itself.
+            continue
+    kept, said = await add_first(direct, firsts) if firsts else (set(), [])
+    done = {bills[discharge_id].event_id for discharge_id in kept}
+    return Done(said=said, left={heard.event_id for heard in events} - done)
+
+
+def _first(heard: Heard, held: registry.Held, law: Law, moment: datetime) -> FirstBill:
+    """`look` at a bill nothing was heard of before."""
+    facts: BillFacts = heard.data
+    row: dict[str, Any] = {
+        "discharge_id": facts.discharge_id,
+        "version": facts.version,
+        "institution_code": facts.institution_code,
+        "identity_digest": facts.identity_digest,
+        "facts": heard.raw,
+        "settlement_revision": 0,
+    }
+    if not held.still(facts.identity_digest, facts.institution_code):
+        return FirstBill({**row, "kind": "bill", "due_at": moment + A_MOMENT})
+    people = held.candidates(facts.identity_digest, facts.name_digest)
+    institution = held.institutions.get(facts.institution_code)
+    unknown = institution is None or (facts.identity_digest and not people)
+    until = moment + law.wait if unknown else None
+    if until is not None and moment < until:
+        return FirstBill({**row, "wait_until": until, "kind": "wait", "due_at": until})
+    if settlements.asks_limited_fund(facts, people, institution, law.shelf):
+        return FirstBill({**row, "wait_until": until, "kind": "bill", "due_at": moment})
+    inputs = settlements.inputs_without_fund(facts, people, institution)
+    outcome = inputs.settle(law.shelf)
+    township_code = held.township_of(facts.identity_digest, outcome.resident_id)
+    made = settlements.first_of(facts, inputs, outcome, township_code, heard.request_id)
+    return FirstBill({**row, "settlement_revision": 1}, made)
 
 
 async def hear_void(session: AsyncSession, event: DischargeVoided) -> None:

@@ -1,30 +1,14 @@
 """What the office sends and reads of a decision."""
 
-import re
-import unicodedata
-from typing import Annotated, Literal
+from typing import Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from safety_net_service.settlements.schemas import SettlementRead
-from shared.kit.fields import Body, LongText, Moment, Money, Yuan, refuse
+from shared.kit.fields import NO_NUMBERS, Body, Moment, Money, WrittenText, Yuan
 
 Exclusion = Literal["outside_insured_scope", "other_by_law"]
-NO_NUMBERS = "不得写入身份证号码（18位或15位）：这段文字随结算公开给各方。违者 422 `identity_number_in_text`。"
-# As it is written in one piece, or parted after the area and after the birth date.
-_IDENTITY_NUMBER = re.compile(r"(?<!\d)(\d{6}[ -]?\d{8}[ -]?\d{3}[\dXx]|\d{6}[ -]?\d{6}[ -]?\d{3})(?!\d)")
-
-
-def _without_identity_number(text: str) -> str:
-    """What the office writes goes with the settlement to all who may read it, and into the event about it."""
-    # Full-width digits are read as numbers too.
-    if _IDENTITY_NUMBER.search(unicodedata.normalize("NFKC", text)):
-        raise refuse("identity_number_in_text", "文字中含有身份证号码，请删去后再提交。")
-    return text
-
-
-OfficeText = Annotated[LongText, AfterValidator(_without_identity_number)]
 
 
 class DecisionBody(Body):
@@ -45,8 +29,8 @@ class DecisionBody(Body):
     )
 
     decision: Literal["pass", "reject"] = Field(title="决定")
-    reason: OfficeText = Field(title="理由", description=NO_NUMBERS)
-    legal_basis: OfficeText = Field(title="依据", description=NO_NUMBERS)
+    reason: WrittenText = Field(title="理由", description=NO_NUMBERS)
+    legal_basis: WrittenText = Field(title="依据", description=NO_NUMBERS)
     exclusion: Exclusion | None = Field(default=None, title="所依除外情形")
     amount: Money | None = Field(default=None, title="核定金额")
 

@@ -1,14 +1,80 @@
 """SQL of the registry copy."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from datetime import date
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import delete, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from safety_net_service.registry.models import InstitutionCopy, ResidentCopy, ResidentIdentity
+from shared.kit.direct import Direct
+
+# A statement of its own: what is read after it is what stood once the facts were held still.
+HELD_STILL = """
+select name from unnest($1::text[]) as name where pg_try_advisory_xact_lock_shared(hashtextextended(name, 0))
+"""
+KNOWN = """
+select
+  (select coalesce(json_agg(i), '[]') from (
+    select institution_code, kind, county_code, insurance_designated
+    from institution_copies where institution_code = any($1)
+  ) i)::text,
+  (select coalesce(json_agg(b), '[]') from (
+    select found.digest, resident_id, village_code, name_digest, birth_date, registered_poor, insurance,
+      household_registration, birth_document, severe_mental_disorder,
+      (select array_agg(each.type order by each.type) from resident_identities each
+        where each.resident_id = found.resident_id) as kinds
+    from (select distinct digest, resident_id from resident_identities where digest = any($2)) found
+    join resident_copies using (resident_id)
+    order by county_code, resident_id
+  ) b)::text
+"""
+
+
+class KnownInstitution(msgspec.Struct, frozen=True):
+    """What bills are judged by of an institution; the columns of `InstitutionCopy`."""
+
+    institution_code: str
+    kind: str
+    county_code: str
+    insurance_designated: list[dict[str, Any]]
+
+
+class Bearer(msgspec.Struct, frozen=True):
+    """A resident found by the digest of an identity, with the types of all identities he has; as `ResidentCopy`."""
+
+    digest: str
+    resident_id: UUID
+    village_code: str
+    name_digest: str
+    birth_date: date
+    registered_poor: list[dict[str, Any]]
+    insurance: list[dict[str, Any]]
+    household_registration: bool
+    birth_document: str | None
+    severe_mental_disorder: bool
+    kinds: list[str]
+
+
+_INSTITUTIONS, _BEARERS = msgspec.json.Decoder(list[KnownInstitution]), msgspec.json.Decoder(list[Bearer])
+
+
+async def held_still(direct: Direct, names: Collection[str]) -> set[str]:
+    """`Registry.hold_still` for many facts; those that are held."""
+    return {row[0] for row in await (await direct.prepared(HELD_STILL)).fetch(list(names))}
+
+
+async def known_of(
+    direct: Direct, institution_codes: Collection[str], digests: Collection[str]
+) -> tuple[list[KnownInstitution], list[Bearer]]:
+    """The institutions of these codes, and the bearers of these identities as `Registry.bearers` gives them."""
+    row = await (await direct.prepared(KNOWN)).fetchrow(list(institution_codes), list(digests))
+    assert row is not None
+    return _INSTITUTIONS.decode(row[0]), _BEARERS.decode(row[1])
 
 
 class Registry:

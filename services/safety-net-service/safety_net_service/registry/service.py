@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -9,9 +10,10 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from safety_net_service.registry.models import InstitutionCopy, ResidentCopy
-from safety_net_service.registry.repository import Registry
+from safety_net_service.registry.repository import Bearer, KnownInstitution, Registry, held_still, known_of
 from safety_net_service.settlements.rules import UNKNOWN_KIND, Institution, InsuranceSpan, Patient, PovertySpan, Span
 from shared.events.contract import InstitutionChanged, ResidentChanged
+from shared.kit.direct import Direct
 
 NO_COUNTY = "000000"
 
@@ -67,8 +69,42 @@ async def hold_still(session: AsyncSession, identity_digest: str | None, institu
     A registration may commit meanwhile: whoever then looks for the bills it touches first outwaits this transaction
     (`outwait_judges`), and so finds the bill though it was judged by what was known before. Never waits itself.
     """
-    names = [_lock("institution", institution_code)] + ([_lock("identity", identity_digest)] if identity_digest else [])
-    return await Registry(session).hold_still(names)
+    return await Registry(session).hold_still(_locks(identity_digest, institution_code))
+
+
+@dataclass(frozen=True)
+class Held:
+    """What is known of the people and institutions of many bills, held still until the transaction ends."""
+
+    names: set[str]
+    institutions: Mapping[str, Institution]
+    bearers: Mapping[str, Sequence[Bearer]]
+
+    def still(self, identity_digest: str | None, institution_code: str) -> bool:
+        """Whether a bill may be judged by these two now; False to try again in a moment (`hold_still`)."""
+        return self.names.issuperset(_locks(identity_digest, institution_code))
+
+    def candidates(self, identity_digest: str | None, name_digest: str) -> tuple[Patient, ...]:
+        """As `candidates`."""
+        found = self.bearers.get(identity_digest or "", ())
+        return tuple(_patient(bearer, bearer.kinds, name_digest) for bearer in found)
+
+    def township_of(self, identity_digest: str | None, resident_id: str | None) -> str | None:
+        """As `township_of`, for a resident found by this identity."""
+        found = self.bearers.get(identity_digest or "", ())
+        return next((bearer.village_code[:9] for bearer in found if str(bearer.resident_id) == resident_id), None)
+
+
+async def hold_many_still(direct: Direct, pairs: Sequence[tuple[str | None, str]]) -> Held:
+    """`hold_still` and what it is done for, for many bills: pairs of an identity's digest and an institution's code."""
+    names = {name for digest, code in pairs for name in _locks(digest, code)}
+    # In this order: what is read must be what stands while it is held.
+    held = await held_still(direct, names)
+    institutions, found = await known_of(direct, {code for _, code in pairs}, {digest for digest, _ in pairs if digest})
+    bearers: dict[str, list[Bearer]] = {}
+    for bearer in found:
+        bearers.setdefault(bearer.digest, []).append(bearer)
+    return Held(held, {each.institution_code: _known_institution(each) for each in institutions}, bearers)
 
 
 async def outwait_judges(session: AsyncSession, kind: str, key: str) -> None:
@@ -123,7 +159,12 @@ def _lock(kind: str, key: str) -> str:
     return f"{kind}:{key}"
 
 
-def _patient(resident: ResidentCopy, kinds: list[str], name_digest: str) -> Patient:
+def _locks(identity_digest: str | None, institution_code: str) -> list[str]:
+    names = [_lock("institution", institution_code)]
+    return [*names, _lock("identity", identity_digest)] if identity_digest else names
+
+
+def _patient(resident: ResidentCopy | Bearer, kinds: list[str], name_digest: str) -> Patient:
     return Patient(
         resident_id=str(resident.resident_id),
         # R-20: the county is that of the village, wherever the register is kept.
@@ -142,7 +183,7 @@ def _patient(resident: ResidentCopy, kinds: list[str], name_digest: str) -> Pati
     )
 
 
-def _known_institution(known: InstitutionCopy) -> Institution:
+def _known_institution(known: InstitutionCopy | KnownInstitution) -> Institution:
     return Institution(
         institution_code=known.institution_code,
         kind=known.kind,

@@ -38,6 +38,11 @@ class Settlements:
             .execution_options(populate_existing=True)
         )
 
+    async def newest_of(self, discharge_id: UUID) -> Settlement | None:
+        """The last settlement of a bill, whether it stands or was voided."""
+        mine = select(Settlement).where(Settlement.discharge_id == discharge_id).order_by(Settlement.seq.desc())
+        return await self.session.scalar(mine.limit(1).execution_options(populate_existing=True))
+
     async def one(self, settlement_id: UUID, caller: Caller) -> Settlement | None:
         """A settlement, if it is in the caller's scope."""
         return await self.session.scalar(

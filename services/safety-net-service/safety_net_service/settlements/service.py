@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from uuid import UUID, uuid4
 
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from safety_net_service.bills.models import Bill
@@ -37,6 +39,7 @@ from shared.kit import clock
 from shared.kit.audit import record
 from shared.kit.caller import SYSTEM, Caller
 from shared.kit.database import as_service
+from shared.kit.events import enveloped
 from shared.kit.outbox import say
 from shared.kit.problems import NotFound
 
@@ -76,6 +79,12 @@ async def inputs_of(
     where, counties = _where(facts, people, institution)
     committed = await _committed(session, facts, counties, shelf, lock=lock)
     return Inputs(_bill(facts), people, where, committed)
+
+
+def inputs_without_fund(facts: BillFacts, people: tuple[Patient, ...], institution: Institution | None) -> Inputs:
+    """The same for a bill that asks no limited fund (`asks_limited_fund`)."""
+    where, _ = _where(facts, people, institution)
+    return Inputs(_bill(facts), people, where, {})
 
 
 def asks_limited_fund(
@@ -140,7 +149,6 @@ async def _committed(
 
 def _bill(facts: BillFacts) -> BillInputs:
     """The bill as the rules read it."""
-    referral = facts.referral
     return BillInputs(
         admitted_on=facts.admitted_on,
         discharged_on=facts.discharged_on,
@@ -159,9 +167,14 @@ def _bill(facts: BillFacts) -> BillInputs:
         diagnoses=tuple(diagnosis.code for diagnosis in facts.diagnoses),
         cause=facts.cause,
         place=facts.place,
-        referral=Referral(**referral.model_dump()) if referral is not None else None,
+        referral=_referral(facts),
         identity_given=facts.identity_digest is not None,
     )
+
+
+def _referral(facts: BillFacts) -> Referral | None:
+    said = facts.referral
+    return None if said is None else Referral(cast(Any, said.kind), said.number, said.accepted_by_insurer)
 
 
 async def keep(
@@ -200,30 +213,59 @@ async def keep(
 
 async def _made(session: AsyncSession, bill: Bill, inputs: Inputs, outcome: Outcome) -> Settlement:
     resident_id = UUID(outcome.resident_id) if outcome.resident_id is not None else None
+    township_code = await registry.township_of(session, resident_id)
+    columns = _columns(bill.discharge_id, bill.version, inputs, outcome, township_code)
+    return Settlement(**columns, inputs=inputs_to_json(inputs))
+
+
+def _columns(
+    discharge_id: UUID, version: int, inputs: Inputs, outcome: Outcome, township_code: str | None
+) -> dict[str, Any]:
     answer = outcome_to_json(outcome)
-    return Settlement(
-        county_code=outcome.county_code,
-        settlement_id=uuid4(),
-        discharge_id=bill.discharge_id,
-        bill_version=bill.version,
-        state=STATES[outcome.decision],
-        decision=outcome.decision,
-        reasons=[reason["code"] for reason in answer["reasons"]],
-        procedure=outcome.procedure,
-        policy_pack=PACK,
-        policy_version=outcome.policy_version,
-        packs=list(outcome.packs),
-        resident_id=resident_id,
-        township_code=await registry.township_of(session, resident_id),
-        institution_code=inputs.institution.institution_code,
-        admitted_on=inputs.bill.admitted_on,
-        discharged_on=inputs.bill.discharged_on,
+    return {
+        "county_code": outcome.county_code,
+        "settlement_id": uuid4(),
+        "discharge_id": discharge_id,
+        "bill_version": version,
+        "state": STATES[outcome.decision],
+        "decision": outcome.decision,
+        "reasons": [reason["code"] for reason in answer["reasons"]],
+        "procedure": outcome.procedure,
+        "policy_pack": PACK,
+        "policy_version": outcome.policy_version,
+        "packs": list(outcome.packs),
+        "resident_id": UUID(outcome.resident_id) if outcome.resident_id is not None else None,
+        "township_code": township_code,
+        "institution_code": inputs.institution.institution_code,
+        "admitted_on": inputs.bill.admitted_on,
+        "discharged_on": inputs.bill.discharged_on,
         **{name: getattr(inputs.bill, name) for name in GIVEN},
         **{name: getattr(outcome.amounts, name) for name in AMOUNTS},
-        inputs=inputs_to_json(inputs),
-        answer=answer,
-        made_at=clock.now(),
-    )
+        "answer": answer,
+        "made_at": clock.now(),
+    }
+
+
+def first_of(
+    facts: BillFacts, inputs: Inputs, outcome: Outcome, township_code: str | None, request_id: str
+) -> dict[str, Any]:
+    """The first settlement of a bill as `keep` would make it: the columns of its row (JSON as bytes), and with them
+    ``event_id`` and ``payload`` of what is said of it, ``request_id`` and ``detail`` of its audit row.
+    """
+    columns = _columns(facts.discharge_id, facts.version, inputs, outcome, township_code)
+    event_id, encode = uuid4(), msgspec.json.encode
+    told = {"discharge_id": facts.discharge_id, "revision": 1}
+    told |= {name: columns[name] for name in ("bill_version", "settlement_id", "county_code", "state", "procedure")}
+    told["settlement"] = public(SimpleNamespace(**columns, superseded_by=None, decision_id=None))  # type: ignore[arg-type]
+    return {
+        **columns,
+        **{name: encode(columns[name]) for name in ("reasons", "packs", "answer")},
+        "inputs": encode(inputs),
+        "event_id": event_id,
+        "payload": enveloped(event_id, BillSettled.subject, columns["made_at"], request_id, encode(told)),
+        "request_id": request_id,
+        "detail": encode({"bill_version": facts.version, "cause": "bill"}),
+    }
 
 
 def tell(session: AsyncSession, bill: Bill, settlement: Settlement) -> None:
@@ -242,6 +284,13 @@ def tell(session: AsyncSession, bill: Bill, settlement: Settlement) -> None:
             settlement=public(settlement),
         ),
     )
+
+
+async def say_again(session: AsyncSession, bill: Bill) -> None:
+    """Say once more how a bill stands, to somebody who may know it otherwise or not at all. Its row is locked."""
+    newest = await Settlements(session).newest_of(bill.discharge_id)
+    if newest is not None:
+        tell(session, bill, newest)
 
 
 def public(settlement: Settlement) -> dict[str, Any]:

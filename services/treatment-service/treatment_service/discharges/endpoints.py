@@ -1,25 +1,21 @@
 """Discharge bills over HTTP."""
 
-import re
 from typing import Annotated, Any
 from uuid import UUID
 
-import msgspec
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
-from shared.kit import idempotency
 from shared.kit.caller import Caller, allowed
 from shared.kit.cursors import Paging
 from shared.kit.database import Database, Session
 from shared.kit.fields import LawDate
-from shared.kit.idempotency import Once, OnceKey
+from shared.kit.idempotency import OnceKey
 from shared.kit.problems import NotFound, Problem
 from shared.kit.scope import Scope
-from shared.kit.strict_json import MIB, StrictRoute, UnsupportedMediaType, read_body
+from shared.kit.strict_json import StrictRoute
+from shared.kit.waits import preferred_seconds
 from treatment_service.discharges import service
-from treatment_service.discharges.formats import ndjson
 from treatment_service.discharges.schemas import (
-    EXAMPLE,
     DischargeAnswer,
     DischargeBill,
     DischargeChangePage,
@@ -34,8 +30,6 @@ from treatment_service.errors import NotYourInstitution
 
 router = APIRouter(prefix="/treatment/v1/discharges", tags=["discharges 出院结算单"], route_class=StrictRoute)
 
-MOST_WAIT_SECONDS = 30
-BATCH_LIMIT = 16 * MIB
 Reporter = Annotated[Caller, allowed("hospital", "hrss")]
 Hospital = Annotated[Caller, allowed("hospital")]
 Reader = Annotated[Caller, allowed("hospital", "hrss", "health_bureau", "safety_net_office", "auditor")]
@@ -56,8 +50,7 @@ def wait_seconds(
     ] = None,
 ) -> int:
     """How long the caller would wait for the settlement."""
-    asked = re.search(r'(?:^|[,;\s])wait\s*=\s*"?([0-9]{1,6})', prefer or "", re.IGNORECASE)
-    return min(int(asked.group(1)), MOST_WAIT_SECONDS) if asked else 0
+    return preferred_seconds(prefer)
 
 
 Wait = Annotated[int, Depends(wait_seconds)]
@@ -115,53 +108,6 @@ async def record_discharge(
         else:
             status, discharge_id = replay.status, UUID(replay.ids["discharge_id"])
     return await _answer(request, caller, discharge_id, status, wait=wait, replayed=replay is not None)
-
-
-@router.post(
-    "/batch",
-    summary="成批报送（NDJSON，每行一份）",
-    response_class=Response,
-    responses={200: {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}}},
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {
-                "application/x-ndjson": {
-                    "schema": {"type": "string", "description": "每行一份结算单，最多 5000 行"},
-                    "example": msgspec.json.encode(EXAMPLE).decode(),
-                }
-            },
-        }
-    },
-)
-async def record_batch(
-    request: Request,
-    caller: Reporter,
-    idempotency_key: Annotated[str | None, Header(description="幂等键", max_length=1000)] = None,
-) -> Response:
-    """Record up to 5,000 bills. One line of answer for each line, in order, when all is committed.
-
-    A bad line does not stop the others. 413 `too_many_lines` above 5,000.
-    """
-    key = idempotency.checked_key(idempotency_key)
-    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if kind not in ("application/x-ndjson", "application/ndjson", "application/jsonl"):
-        raise UnsupportedMediaType("Content-Type 应为 application/x-ndjson。")
-    raw = await read_body(request, BATCH_LIMIT)
-    state = request.app.state
-    bills = await ndjson.read(raw, caller)
-    once = Once(request.url.path, key, state.keyring.fingerprint(raw))
-    async with state.database.transaction(Scope.of(caller)) as session:
-        replay = await once.claim(session, caller)
-        if replay is None:
-            outcomes = await ndjson.record(session, caller, state.keyring, bills)
-            await once.keep(session, caller, 200, lines=outcomes)
-        else:
-            outcomes = replay.ids["lines"]
-    async with state.database.transaction(Scope.of(caller)) as session:
-        body = await ndjson.answer(session, caller, outcomes)
-    headers = {"Idempotency-Replayed": "true"} if replay is not None else {}
-    return Response(body, 200, headers=headers, media_type="application/x-ndjson")
 
 
 @router.get("/changes", response_model=DischargeChangePage, summary="本机构结算单的变动")

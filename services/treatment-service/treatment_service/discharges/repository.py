@@ -1,21 +1,62 @@
 """Every SQL statement about discharge bills."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, func, or_, select, text, true, tuple_
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Integer, String, Uuid, and_, any_, func, literal, or_, select, text, true, tuple_, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.kit.caller import Caller
+from shared.kit.direct import Direct
 from treatment_service.discharges.models import BillSettlement, BillVersion, Discharge, DischargeChange
 
 CHUNK = 500
 PLACING_LOCK = 7_320_001
 PORTION = 5000
 COUNTY_ROLES = ("hrss", "health_bureau", "safety_net_office", "auditor")
+
+_SETTLED = {
+    "discharge_id": "uuid",
+    "revision": "bigint",
+    "bill_version": "int",
+    "settlement_id": "uuid",
+    "county_code": "text",
+    "state": "text",
+    "procedure": "text",
+    "settlement": "json",
+}
+_NAMES = ", ".join(_SETTLED)
+KEEP_SETTLED = f"""
+with given as (
+  select * from unnest({", ".join(f"${place}::{kind}[]" for place, kind in enumerate(_SETTLED.values(), 1))})
+    with ordinality as g({_NAMES}, place)
+), kept as (
+  insert into bill_settlements ({_NAMES}) select {_NAMES} from given order by discharge_id
+  on conflict (discharge_id) do update set {", ".join(f"{name} = excluded.{name}" for name in _SETTLED)}
+  where bill_settlements.revision < excluded.revision
+  returning discharge_id
+), noted as (
+  update discharges d set county_code = g.county_code,
+    state = case when d.state <> 'voided' and d.version = g.bill_version then g.state else d.state end
+  from given g join kept using (discharge_id) where d.discharge_id = g.discharge_id
+  returning g.place, d.institution_code, d.discharge_id, d.bill_no, d.version, d.state, g.settlement_id
+), told as (
+  insert into discharge_changes (institution_code, discharge_id, bill_no, version, state, settlement_id)
+  select institution_code, discharge_id, bill_no, version, state, settlement_id from noted order by place
+)
+select discharge_id from kept
+"""
+
+
+async def keep_settled(direct: Direct, settlements: Sequence[Mapping[str, Any]]) -> set[UUID]:
+    """Keep settlements, each of another bill, note them beside their bills and for the hospitals that poll; which of
+    them were newer than ours. The ``settlement`` of each is JSON text.
+    """
+    arrays = [[settlement[name] for settlement in settlements] for name in _SETTLED]
+    return {row[0] for row in await (await direct.prepared(KEEP_SETTLED)).fetch(*arrays)}
 
 
 def visible_to(caller: Caller) -> Any:
@@ -29,6 +70,11 @@ def visible_to(caller: Caller) -> Any:
     return or_(*mine) if mine else ~true()
 
 
+def _one_of(column: Any, discharge_ids: Collection[UUID]) -> Any:
+    """One parameter however many ids: a statement that lists them takes longer to write down than to run."""
+    return column == any_(literal(list(discharge_ids), ARRAY(Uuid)))
+
+
 class Discharges:
     """Bills, their versions and what became of them."""
 
@@ -40,7 +86,8 @@ class Discharges:
         added: set[UUID] = set()
         for start in range(0, len(bills), CHUNK):
             put = insert(Discharge).values(list(bills[start : start + CHUNK]))
-            put = put.on_conflict_do_nothing(index_elements=["institution_code", "bill_no"])
+            # Whichever key meets it first: the id is made of the natural key, so both say the same.
+            put = put.on_conflict_do_nothing()
             added |= set(await self.session.scalars(put.returning(Discharge.discharge_id)))
         new = [version for version in versions if version["discharge_id"] in added]
         for start in range(0, len(new), CHUNK):
@@ -60,7 +107,14 @@ class Discharges:
         found: dict[tuple[str, str, int], BillVersion] = {}
         natural, wanted = tuple_(BillVersion.institution_code, BillVersion.bill_no, BillVersion.version), sorted(keys)
         for start in range(0, len(wanted), CHUNK):
-            rows = await self.session.scalars(select(BillVersion).where(natural.in_(wanted[start : start + CHUNK])))
+            columns = zip(*wanted[start : start + CHUNK], strict=True)
+            asked = select(
+                *(
+                    func.unnest(literal(list(values), ARRAY(kind)))
+                    for values, kind in zip(columns, (String, String, Integer), strict=True)
+                )
+            )
+            rows = await self.session.scalars(select(BillVersion).where(natural.in_(asked)))
             found |= {(row.institution_code, row.bill_no, row.version): row for row in rows}
         return found
 
@@ -71,7 +125,7 @@ class Discharges:
 
     async def many(self, discharge_ids: Sequence[UUID], caller: Caller) -> list[Discharge]:
         """Those of these bills that the caller may see."""
-        query = select(Discharge).where(Discharge.discharge_id.in_(discharge_ids), visible_to(caller))
+        query = select(Discharge).where(_one_of(Discharge.discharge_id, discharge_ids), visible_to(caller))
         return list(await self.session.scalars(query))
 
     async def locked(self, discharge_id: UUID) -> Discharge | None:
@@ -91,7 +145,8 @@ class Discharges:
 
     async def settlements_of(self, discharge_ids: Sequence[UUID]) -> dict[UUID, BillSettlement]:
         """The settlements of these bills, as far as they were heard."""
-        rows = await self.session.scalars(select(BillSettlement).where(BillSettlement.discharge_id.in_(discharge_ids)))
+        among = _one_of(BillSettlement.discharge_id, discharge_ids)
+        rows = await self.session.scalars(select(BillSettlement).where(among))
         return {row.discharge_id: row for row in rows}
 
     async def keep_settlement(self, settlement: dict[str, Any]) -> bool:
@@ -169,6 +224,16 @@ class Discharges:
             ).bindparams(portion=PORTION)
         )
         return len(placed.all())
+
+    async def raise_positions(self, floor: int) -> None:
+        """Let changes be numbered from here on: a hospital's cursor may stand beyond what a backup holds.
+
+        The last change is told once more, under the new number.
+        """
+        last = select(func.max(DischargeChange.position)).scalar_subquery()
+        await self.session.execute(
+            update(DischargeChange).where(DischargeChange.position == last).values(position=floor)
+        )
 
     def note_change(self, bill: Discharge | dict[str, Any], state: str, settlement_id: UUID | None = None) -> None:
         """Let the hospital learn of a change by polling."""

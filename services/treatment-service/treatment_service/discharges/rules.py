@@ -1,12 +1,24 @@
 """What can't be true of a bill, whoever sends it. Pure: no clock, no database."""
 
+from collections.abc import Sequence
 from datetime import date, timedelta
+from uuid import UUID, uuid5
 
 from shared.kit.fields import FieldError
 from treatment_service.discharges.schemas import DischargeBill
 
+BILLS = UUID("7b1f6d0e-5b8f-5c57-9a2e-45022301001a")
+"""The name space of `discharge_id_of`. Never changed: every discharge id rests on it."""
 LONGEST_STAY = timedelta(days=3 * 366)
 """A longer stay is a slip of the pen: nothing in the notice knows one."""
+
+
+def discharge_id_of(institution_code: str, bill_no: str) -> UUID:
+    """The id of a bill by its natural key, for ever: recorded again after a restore it is the same discharge elsewhere.
+
+    Under another id it would be settled, and paid, a second time.
+    """
+    return uuid5(BILLS, f"{institution_code}\n{bill_no}")
 
 
 def impossible(bill: DischargeBill, today: date) -> list[FieldError]:
@@ -32,6 +44,20 @@ def impossible(bill: DischargeBill, today: date) -> list[FieldError]:
     elif stay.discharged_on - stay.admitted_on > LONGEST_STAY:
         found.append(FieldError("/stay/admitted_on", "stay_too_long", "住院时间超过三年，请核对入院日期。"))
     return found
+
+
+def possible(charged: Sequence[int], reimbursed: Sequence[int], admitted: date, discharged: date, today: date) -> bool:
+    """Whether `impossible` would find nothing, for a reader in a hurry: amounts in fen in the order of the fields."""
+    total, in_scope, non_medical, drugs, catalogue_drugs = charged
+    return (
+        total > 0
+        and in_scope <= total
+        and non_medical <= total
+        and catalogue_drugs <= drugs <= total
+        and sum(reimbursed) <= total
+        and admitted <= discharged <= today
+        and discharged - admitted <= LONGEST_STAY
+    )
 
 
 def differences(recorded: dict[str, object], sent: dict[str, object], at: str = "") -> list[str]:

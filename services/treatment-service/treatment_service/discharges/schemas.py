@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.config import JsonDict
 
-from shared.kit.fields import Body, Code, Flag, LawDate, LongText, Moment, Money, Text, Whole, Yuan
+from shared.kit.fields import NO_NUMBERS, Body, Code, Flag, LawDate, Moment, Money, Text, Whole, WrittenText, Yuan
 
 IdentityNumber = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=64)]
 Cause = Literal[
@@ -152,7 +152,7 @@ class DischargeCorrection(Body):
         json_schema_extra={"examples": [{"reason": "大病保险补报到账", "bill": {**EXAMPLE, "version": 2}}]},
     )
 
-    reason: LongText = Field(title="更正理由")
+    reason: WrittenText = Field(title="更正理由", description=NO_NUMBERS)
     bill: DischargeBill
 
 
@@ -163,7 +163,7 @@ class DischargeVoid(Body):
         extra="forbid", frozen=True, json_schema_extra={"examples": [{"reason": "重复录入，患者未在本院住院"}]}
     )
 
-    reason: LongText = Field(title="作废理由")
+    reason: WrittenText = Field(title="作废理由", description=NO_NUMBERS)
 
 
 State = Literal["recorded", "settled", "held", "rejected", "voided"]

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -36,6 +36,9 @@ class Recorded:
 
     discharge_id: UUID
     fresh: bool
+
+
+Outcomes = Sequence[Recorded | Problem | None]
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,7 @@ class Sealed:
     def facts(self, discharge_id: UUID) -> dict[str, Any]:
         """The bill as other services hear it."""
         bill = self.bill
-        reimbursed = {f"{name}_fen": fen for name, fen in bill.reimbursements.model_dump().items()}
-        charged = {f"{name}_fen": fen for name, fen in bill.charges.model_dump().items()}
+        amounts = {**bill.charges.model_dump(), **bill.reimbursements.model_dump()}
         return {
             "discharge_id": discharge_id,
             "version": bill.version,
@@ -105,8 +107,7 @@ class Sealed:
             "sealed_name": self.sealed_name,
             **bill.stay.model_dump(),
             "diagnoses": [diagnosis.model_dump() for diagnosis in bill.diagnoses],
-            **charged,
-            **reimbursed,
+            **{f"{name}_fen": fen for name, fen in amounts.items()},
             **bill.circumstances.model_dump(),
             "recorded_at": clock.now(),
         }
@@ -125,10 +126,12 @@ async def record_bills(
     outcomes: list[Recorded | Problem | None] = [
         _refusal(bill, institutions, caller, first=bill.version == 1 or bill.natural_key in later) for bill in bills
     ]
-    drafts = []
+    drafts, drafted = [], set()
     for place, bill in enumerate(bills):
-        if outcomes[place] is None and bill.version == 1:
-            drafts.append((place, Sealed.of(bill, keyring), uuid4()))
+        # A second line with the same number is held against the first one, like one that comes later.
+        if outcomes[place] is None and bill.version == 1 and bill.natural_key not in drafted:
+            drafted.add(bill.natural_key)
+            drafts.append((place, Sealed.of(bill, keyring), rules.discharge_id_of(bill.institution_code, bill.bill_no)))
         if place % BREATH == 0:
             await asyncio.sleep(0)
     # In one order, whatever the order of the lines: two batches with the same bills must not wait for each other.
@@ -148,7 +151,7 @@ async def record_bills(
             say(session, DischargeBilled(**sealed.facts(discharge_id)))
         if done % BREATH == 0:
             await asyncio.sleep(0)
-    return await _with_recorded_before(discharges, caller, keyring, bills, outcomes)
+    return await recorded_before(session, caller, keyring, bills, outcomes)
 
 
 def _refusal(
@@ -185,23 +188,23 @@ def _head_of_first(
     )
 
 
-async def _with_recorded_before(
-    discharges: Discharges,
-    caller: Caller,
-    keyring: Keyring,
-    bills: Sequence[DischargeBill],
-    outcomes: Sequence[Recorded | Problem | None],
+async def recorded_before(
+    session: AsyncSession, caller: Caller, keyring: Keyring, bills: Sequence[DischargeBill], judged: Outcomes = ()
 ) -> list[Recorded | Problem]:
-    """The outcomes, with those of bills whose number stands already filled in."""
+    """What became of bills whose number stands already; an outcome that is ``judged`` by other reasons stays."""
+    outcomes, discharges = judged or [None] * len(bills), Discharges(session)
     known = {bill.natural_key for bill, outcome in zip(bills, outcomes, strict=True) if outcome is None}
     versions = await discharges.versions(known)
     ids = [version.discharge_id for version in versions.values()]
     seen = {bill.discharge_id for bill in await discharges.many(ids, caller)}
     filled = []
-    for bill, outcome in zip(bills, outcomes, strict=True):
+    for place, (bill, outcome) in enumerate(zip(bills, outcomes, strict=True)):
+        if place % BREATH == 0:
+            await session.flush()
+            await asyncio.sleep(0)
         found = outcome or _recorded_before(versions.get(bill.natural_key), seen, bill, keyring)
         if outcome is None and isinstance(found, Recorded):
-            record(discharges.session, caller, "recorded_again", "discharge", found.discharge_id)
+            record(session, caller, "recorded_again", "discharge", found.discharge_id)
         filled.append(found)
     return filled
 
