@@ -141,6 +141,59 @@ def test_addresses_in_every_usual_form() -> None:
     )
 
 
+BY_PLACE = "insert into idempotency_keys (caller, path, key, body_hash, status, ids) values ('x', $1, '', '', 0, '{}')"
+
+
+async def seen(url: str, subject: str) -> int:
+    """How many idempotency keys somebody sees."""
+    connection = await asyncpg.connect(url, server_settings={"app.subject": subject})
+    found = int(await connection.fetchval("select count(*) from idempotency_keys"))
+    await connection.close()
+    return found
+
+
+async def test_row_level_security_binds_the_service_also_where_it_owns_its_tables(postgres: Postgres) -> None:
+    """With two roles the owner is not bound (it migrates, backs up and restores); with one it is."""
+    urls = await create_database(postgres.admin_url, "contract", name="contract_owned")
+    await migrate("contract", urls.owner_url, urls.service_role)
+    owner = await asyncpg.connect(urls.owner_url)
+    await owner.execute(BY_PLACE, "1")
+    assert await seen(urls.owner_url, "y") == 1
+    assert [await seen(urls.service_url, "x"), await seen(urls.service_url, "y")] == [1, 0]
+    role = await owner.fetchval("select current_user")
+    for alone in (role, ""):
+        await migrate("contract", urls.owner_url, alone)
+        assert [await seen(urls.owner_url, "x"), await seen(urls.owner_url, "y")] == [1, 0]
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
+            await owner.execute(BY_PLACE, "2")
+    await migrate("contract", urls.owner_url, urls.service_role)
+    assert await seen(urls.owner_url, "y") == 1
+    # A service that may act as the owner is as good as the owner.
+    admin = await asyncpg.connect(postgres.admin_url)
+    await admin.execute(f'GRANT "{role}" TO "{urls.service_role}"')
+    await admin.close()
+    assert await seen(urls.service_url, "y") == 1
+    await migrate("contract", urls.owner_url, urls.service_role)
+    assert await seen(urls.service_url, "y") == 0
+    await owner.close()
+
+
+async def test_a_role_that_row_level_security_does_not_bind_is_refused(
+    postgres: Postgres, urls: dict[str, Urls]
+) -> None:
+    with pytest.raises(Unusable, match="row-level security does not bind the role"):
+        await check_outside("treatment", Urls(postgres.admin_url, postgres.admin_url, ""))
+    admin = await asyncpg.connect(postgres.admin_url)
+    role = urls["treatment"].service_role
+    await admin.execute(f'ALTER ROLE "{role}" BYPASSRLS')
+    try:
+        with pytest.raises(Unusable, match=f"does not bind the role {role}"):
+            await check_outside("treatment", Urls(urls["treatment"].owner_url, urls["treatment"].service_url, ""))
+    finally:
+        await admin.execute(f'ALTER ROLE "{role}" NOBYPASSRLS')
+        await admin.close()
+
+
 async def test_a_server_whose_log_may_quote_patients_is_noticed(starter: Starter) -> None:
     urls = await starter.database("contract")
     assert not await may_quote_rows(urls.service_url), "the embedded server is told not to"

@@ -121,9 +121,7 @@ def _row(service: str, table: str, mark: str) -> Row:
         },
     }
     row = known[table]
-    if table == "resident_identities" and service != "contract":
-        del row["county_code"]
-    return row
+    return row if service == "contract" or table != "resident_identities" else {"resident_id": number, "digest": mark}
 
 
 MARKS = {
