@@ -262,8 +262,13 @@ class Pull:
         await self._ask()
         return messages
 
+    def put_back(self, messages: Sequence[Msg]) -> None:
+        """These were taken and not acted on."""
+        self._arrived.extendleft(reversed(messages))
+
     async def close(self) -> None:
         """Listen no more, and give back what was not taken."""
+        # In this order: what is given back while we still ask for more comes straight to us again, and is lost.
         with contextlib.suppress(NatsError, OSError, TimeoutError):
             if self._subscription is not None:
                 await self._subscription.unsubscribe()

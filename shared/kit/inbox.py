@@ -147,8 +147,8 @@ class Inbox:
             try:
                 await self.take(messages)
             except BaseException:
-                # Given back at once: whoever listens next need not wait until the broker misses our answer.
-                await _quietly(*(message.nak() for message in messages if not message.is_acked))
+                # Given back with the rest: whoever listens next need not wait until the broker misses our answer.
+                pull.put_back([message for message in messages if not message.is_acked])
                 raise
 
     async def take(self, messages: list[Msg]) -> None:

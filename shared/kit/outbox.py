@@ -114,10 +114,10 @@ class Relay:
             for kept in (self._urgent, self._bulk, self._in_hand):
                 kept.clear()
 
-    async def publish_all(self) -> None:
-        """Publish and mark whatever has committed by now and is not on its way, however young."""
+    async def publish_all(self, older_seconds: float) -> None:
+        """Mark what was published, and publish all that was said so long ago and is not in hand."""
         await self._mark()
-        while await self._publish_left(0):
+        while await self._publish_left(older_seconds) == BATCH:
             pass
 
     async def check_stream(self) -> None:
@@ -161,9 +161,11 @@ class Relay:
         if self._bulk:
             await self._publish_from(self._bulk)
         if now >= self._look_at:
-            older_seconds, self._look_at_all = 0 if self._look_at_all else self.left_seconds, False
-            if await self._publish_left(older_seconds) < BATCH:
-                self._look_at = now + POLL_SECONDS
+            older_seconds = 0 if self._look_at_all else self.left_seconds
+            # Before looking: who says meanwhile that there is something must be heard.
+            self._look_at, self._look_at_all = now + POLL_SECONDS, False
+            if await self._publish_left(older_seconds) == BATCH:
+                self._look_at, self._look_at_all = now, self._look_at_all or not older_seconds
 
     async def _publish_from(self, lane: deque[Said]) -> int:
         rows = [lane.popleft() for _ in range(min(len(lane), BATCH))]

@@ -74,7 +74,7 @@ class Reconciliation:
         """Compare and replay; the report counts said, in the stream, heard, missing and replayed for each listener."""
         async with self._one_at_a_time:
             await self.relay.check_stream()
-            await self.relay.publish_all()
+            await self.relay.publish_all(grace_seconds)
             info = await self.bus.stream_info(self.relay.stream)
             events = [
                 await self._compare_event(event, listener, grace_seconds)
