@@ -35,10 +35,12 @@ OLD = re.compile(rb"\bk1\.[A-Za-z0-9_-]{38,}")
 def county(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """A system of its own, with residents, bills, an authenticator and a letter nobody could deliver."""
     system = System(tmp_path_factory.mktemp("keys") / "data")
-    # Without the demo county: what is sealed here is what the test says.
-    system.start(THREE_BATCHES_DEMO="no")
-    yield system
-    system.stop()
+    try:
+        # Without the demo county: what is sealed here is what the test says.
+        system.start(THREE_BATCHES_DEMO="no")
+        yield system
+    finally:
+        system.stop()
 
 
 class World:
