@@ -139,8 +139,7 @@ async def record_bills(
     async with as_service(session):
         counties = await Registry(session).counties_of(d.identity_digest for _, d, _ in drafts if d.identity_digest)
     heads = [
-        _head_of_first(sealed, discharge_id, caller, institutions[sealed.bill.institution_code], counties)
-        for _, sealed, discharge_id in drafts
+        _head_of_first(s, number, caller, institutions[s.bill.institution_code], counties) for _, s, number in drafts
     ]
     added = await discharges.add(heads, [sealed.version(number, "bill", None, caller) for _, sealed, number in drafts])
     for done, ((place, sealed, discharge_id), head) in enumerate(zip(drafts, heads, strict=True)):
