@@ -138,9 +138,7 @@ async def record_bills(
     drafts.sort(key=lambda draft: (draft[1].bill.institution_code, draft[1].bill.bill_no))
     async with as_service(session):
         counties = await Registry(session).counties_of(d.identity_digest for _, d, _ in drafts if d.identity_digest)
-    heads = [
-        _head_of_first(s, number, caller, institutions[s.bill.institution_code], counties) for _, s, number in drafts
-    ]
+    heads = [_head_of_first(s, one, caller, institutions[s.bill.institution_code], counties) for _, s, one in drafts]
     added = await discharges.add(heads, [sealed.version(number, "bill", None, caller) for _, sealed, number in drafts])
     for done, ((place, sealed, discharge_id), head) in enumerate(zip(drafts, heads, strict=True)):
         if discharge_id in added:
