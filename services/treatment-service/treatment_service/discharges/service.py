@@ -137,10 +137,7 @@ async def record_bills(
     # In one order, whatever the order of the lines: two batches with the same bills must not wait for each other.
     drafts.sort(key=lambda draft: (draft[1].bill.institution_code, draft[1].bill.bill_no))
     counties = await Registry(session).counties_of(d.identity_digest for _, d, _ in drafts if d.identity_digest)
-    heads = [
-        _head_of_first(sealed, discharge_id, caller, institutions[sealed.bill.institution_code], counties)
-        for _, sealed, discharge_id in drafts
-    ]
+    heads = [_head_of_first(s, one, caller, institutions[s.bill.institution_code], counties) for _, s, one in drafts]
     added = await discharges.add(heads, [sealed.version(number, "bill", None, caller) for _, sealed, number in drafts])
     for done, ((place, sealed, discharge_id), head) in enumerate(zip(drafts, heads, strict=True)):
         if discharge_id in added:
