@@ -213,7 +213,11 @@ class Bus:
             except Exception as error:
                 log("warning", "question_not_answered", subject=subject, error_type=type(error).__name__)
 
-        await (await self.client()).subscribe(subject, queue=self.name, cb=handle)
+        client = await self.client()
+        await client.subscribe(subject, queue=self.name, cb=handle)
+        # Until the broker has it, whoever asks is told that nobody answers.
+        with contextlib.suppress(NatsError, OSError, TimeoutError):
+            await client.flush(int(ACK_SECONDS))
 
     async def close(self) -> None:
         """Leave the channel."""

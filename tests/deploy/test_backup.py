@@ -65,8 +65,10 @@ class House:
                 urls = await create_database(admin_url, name, password=secrets.password)
                 await migrate(name, urls.owner_url, urls.service_role)
                 worker = await asyncpg.connect(urls.service_url)
-                for statement in WRITTEN:
-                    await worker.execute(statement)
+                async with worker.transaction():
+                    await worker.execute("select set_config('app.service', 'on', true)")
+                    for statement in WRITTEN:
+                        await worker.execute(statement)
                 await worker.close()
 
         self.state.take()

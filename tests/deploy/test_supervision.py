@@ -15,7 +15,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from deploy.databases import create_database
 from deploy.engines import start_nats, start_postgres
+from deploy.settings import SERVICES
 from deploy.state import free_port
 from tests.deploy.conftest import Run, Starts, alive, listens, wait_until
 
@@ -200,14 +202,7 @@ def test_engines_that_were_brought_along_replace_the_embedded_ones(start: Starts
     postgres = start_postgres(folder / "outside-postgres")
     broker = start_nats(folder / "outside-nats")
     try:
-        asyncio.run(_outside_databases(postgres.admin_url))
-        address = postgres.admin_url.rpartition("/")[0].replace("postgresql://", "postgresql+asyncpg://")
-        run = start(
-            CONTRACT_DATABASE_URL=f"{address}/one",
-            TREATMENT_DATABASE_URL=f"{address}/two",
-            SAFETY_NET_DATABASE_URL=f"{address}/three",
-            NATS_URL=broker.url,
-        )
+        run = start(**asyncio.run(_outside_databases(postgres.admin_url)), NATS_URL=broker.url)
         run.until_said(UP)
         assert set(run.children()) == CHILDREN - {"postgres", "nats"}
         assert not (run.state.folder / "postgres").exists()
@@ -243,11 +238,13 @@ def test_secrets_are_private_and_stay_the_same(start: Starts) -> None:
     assert second.end() == 0
 
 
-async def _outside_databases(url: str) -> None:
-    admin = await asyncpg.connect(url)
-    for name in ("one", "two", "three"):
-        await admin.execute(f"CREATE DATABASE {name}")
-    await admin.close()
+async def _outside_databases(admin_url: str) -> dict[str, str]:
+    """Databases somebody brought along, each with one role for everything: the settings that name them."""
+    settings = {}
+    for service in SERVICES.values():
+        urls = await create_database(admin_url, service.name, name=f"outside_{service.name}")
+        settings[f"{service.prefix}_DATABASE_URL"] = urls.owner_url.replace("postgresql://", "postgresql+asyncpg://")
+    return settings
 
 
 async def _owner(run: Run) -> asyncpg.Connection:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from safety_net_service.bills import service
-from safety_net_service.bills.repository import Looks
+from safety_net_service.bills.repository import Looks, revision_floor
 from safety_net_service.settlements.service import Law
 from shared.events.contract import InstitutionChanged, ResidentChanged
 from shared.events.treatment import BillFacts, DischargeVoided
@@ -19,11 +19,15 @@ from shared.kit.log import log
 from shared.kit.scope import SERVICE
 
 
-@dataclass(frozen=True)
+@dataclass
 class Hearing:
-    """What this service does when it hears of something, under the law on its shelf."""
+    """What this service does when it hears of something, under the law on its shelf.
+
+    ``floor``: the number from which settlements of a bill not yet heard of are counted; above 0 after a restore.
+    """
 
     law: Law
+    floor: int | None = None
 
     async def bill(self, session: AsyncSession, event: BillFacts) -> None:
         """A bill was recorded or corrected."""
@@ -31,7 +35,9 @@ class Hearing:
 
     async def bills(self, direct: Direct, events: Sequence[Heard]) -> Done:
         """Bills were recorded."""
-        return await service.hear_firsts(direct, events, self.law)
+        if self.floor is None:
+            self.floor = await revision_floor(direct)
+        return await service.hear_firsts(direct, events, self.law, self.floor)
 
     async def void(self, session: AsyncSession, event: DischargeVoided) -> None:
         """A bill was withdrawn."""

@@ -22,7 +22,7 @@ _BILL = {
     "institution_code": "text",
     "identity_digest": "text",
     "facts": "jsonb",
-    "settlement_revision": "int",
+    "settlement_revision": "bigint",
     "wait_until": "timestamptz",
     "kind": "text",
     "due_at": "timestamptz",
@@ -103,6 +103,18 @@ async def add_first(direct: Direct, bills: Sequence[FirstBill]) -> tuple[set[UUI
         if each["discharge_id"] in kept
     ]
     return set(kept), said
+
+
+FLOOR = """
+select (regexp_match(pg_get_expr(adbin, adrelid), '[0-9]+'))[1]::bigint from pg_attrdef
+join pg_attribute on attrelid = adrelid and attnum = adnum
+where adrelid = 'bills'::regclass and attname = 'settlement_revision'
+"""
+
+
+async def revision_floor(direct: Direct) -> int:
+    """From which number the settlements of a bill not yet heard of are counted (`Bills.raise_revisions`)."""
+    return int(await (await direct.prepared(FLOOR)).fetchval())
 
 
 class Bills:

@@ -63,7 +63,7 @@ async def hear_bill(session: AsyncSession, event: BillFacts, law: Law) -> None:
         await look(session, bill, law, alone=False)
 
 
-async def hear_firsts(direct: Direct, events: Sequence[Heard], law: Law) -> Done:
+async def hear_firsts(direct: Direct, events: Sequence[Heard], law: Law, floor: int) -> Done:
     """Bills recorded, heard of for the first time: what `hear_bill` does with each, for all in four statements.
 
     Left to `hear_bill` is every bill that something was heard of before, and one that can't be judged. Nobody can work
@@ -79,7 +79,7 @@ async def hear_firsts(direct: Direct, events: Sequence[Heard], law: Law) -> Done
     moment, firsts = clock.now(), []
     for heard in bills.values():
         try:
-            firsts.append(_first(heard, held, law, moment))
+            firsts.append(_first(heard, held, law, moment, floor))
         except Exception:
             # Alone it fails again, and is counted and buried by itself.
             continue
@@ -88,8 +88,8 @@ async def hear_firsts(direct: Direct, events: Sequence[Heard], law: Law) -> Done
     return Done(said=said, left={heard.event_id for heard in events} - done)
 
 
-def _first(heard: Heard, held: registry.Held, law: Law, moment: datetime) -> FirstBill:
-    """`look` at a bill nothing was heard of before."""
+def _first(heard: Heard, held: registry.Held, law: Law, moment: datetime, floor: int) -> FirstBill:
+    """`look` at a bill nothing was heard of before; ``floor`` is what its settlements are counted from."""
     facts: BillFacts = heard.data
     row: dict[str, Any] = {
         "discharge_id": facts.discharge_id,
@@ -97,7 +97,7 @@ def _first(heard: Heard, held: registry.Held, law: Law, moment: datetime) -> Fir
         "institution_code": facts.institution_code,
         "identity_digest": facts.identity_digest,
         "facts": heard.raw,
-        "settlement_revision": 0,
+        "settlement_revision": floor,
     }
     if not held.still(facts.identity_digest, facts.institution_code):
         return FirstBill({**row, "kind": "bill", "due_at": moment + A_MOMENT})
@@ -112,8 +112,8 @@ def _first(heard: Heard, held: registry.Held, law: Law, moment: datetime) -> Fir
     inputs = settlements.inputs_without_fund(facts, people, institution)
     outcome = inputs.settle(law.shelf)
     township_code = held.township_of(facts.identity_digest, outcome.resident_id)
-    made = settlements.first_of(facts, inputs, outcome, township_code, heard.request_id)
-    return FirstBill({**row, "settlement_revision": 1}, made)
+    made = settlements.first_of(facts, inputs, outcome, township_code, heard.request_id, floor + 1)
+    return FirstBill({**row, "settlement_revision": floor + 1}, made)
 
 
 async def hear_void(session: AsyncSession, event: DischargeVoided) -> None:

@@ -247,14 +247,19 @@ def _columns(
 
 
 def first_of(
-    facts: BillFacts, inputs: Inputs, outcome: Outcome, township_code: str | None, request_id: str
+    facts: BillFacts,
+    inputs: Inputs,
+    outcome: Outcome,
+    township_code: str | None,
+    request_id: str,
+    revision: int,
 ) -> dict[str, Any]:
     """The first settlement of a bill as `keep` would make it: the columns of its row (JSON as bytes), and with them
     ``event_id`` and ``payload`` of what is said of it, ``request_id`` and ``detail`` of its audit row.
     """
     columns = _columns(facts.discharge_id, facts.version, inputs, outcome, township_code)
     event_id, encode = uuid4(), msgspec.json.encode
-    told = {"discharge_id": facts.discharge_id, "revision": 1}
+    told = {"discharge_id": facts.discharge_id, "revision": revision}
     told |= {name: columns[name] for name in ("bill_version", "settlement_id", "county_code", "state", "procedure")}
     told["settlement"] = public(SimpleNamespace(**columns, superseded_by=None, decision_id=None))  # type: ignore[arg-type]
     return {

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.kit.caller import Caller
+from shared.kit.database import as_service
 from shared.kit.direct import Direct
 from treatment_service.discharges.models import BillSettlement, BillVersion, Discharge, DischargeChange
 
@@ -158,25 +159,26 @@ class Discharges:
         return await self.session.scalar(put.returning(BillSettlement.discharge_id)) is not None
 
     async def flags(self, bill: Discharge) -> list[str]:
-        """What looks odd beside the patient's other bills; shown, never refused (R-34, R-35)."""
-        other = and_(Discharge.discharge_id != bill.discharge_id, Discharge.state != "voided")
-        found = []
-        if bill.identity_digest is not None:
-            overlapping = select(Discharge.seq).where(
+        """What looks odd beside the patient's other bills, whoever recorded them; shown, never refused (R-34, R-35)."""
+        async with as_service(self.session):
+            other = and_(Discharge.discharge_id != bill.discharge_id, Discharge.state != "voided")
+            found = []
+            if bill.identity_digest is not None:
+                overlapping = select(Discharge.seq).where(
+                    other,
+                    Discharge.identity_digest == bill.identity_digest,
+                    Discharge.admitted_on < bill.discharged_on,
+                    Discharge.discharged_on > bill.admitted_on,
+                )
+                if await self.session.scalar(overlapping.limit(1)) is not None:
+                    found.append("overlapping_stay")
+            repeated = select(Discharge.seq).where(
                 other,
-                Discharge.identity_digest == bill.identity_digest,
-                Discharge.admitted_on < bill.discharged_on,
-                Discharge.discharged_on > bill.admitted_on,
+                Discharge.institution_code == bill.institution_code,
+                Discharge.admission_no == bill.admission_no,
             )
-            if await self.session.scalar(overlapping.limit(1)) is not None:
-                found.append("overlapping_stay")
-        repeated = select(Discharge.seq).where(
-            other,
-            Discharge.institution_code == bill.institution_code,
-            Discharge.admission_no == bill.admission_no,
-        )
-        if await self.session.scalar(repeated.limit(1)) is not None:
-            found.append("repeated_admission_no")
+            if await self.session.scalar(repeated.limit(1)) is not None:
+                found.append("repeated_admission_no")
         return found
 
     async def page(

@@ -13,7 +13,7 @@ from shared.events.treatment import DischargeBilled, DischargeCorrected, Dischar
 from shared.kit import clock, identity_number
 from shared.kit.audit import record
 from shared.kit.caller import Caller
-from shared.kit.database import Database, as_service
+from shared.kit.database import Database
 from shared.kit.outbox import say
 from shared.kit.problems import FieldError, Invalid, NotFound, Problem
 from shared.kit.scope import SERVICE
@@ -136,12 +136,8 @@ async def record_bills(
             await asyncio.sleep(0)
     # In one order, whatever the order of the lines: two batches with the same bills must not wait for each other.
     drafts.sort(key=lambda draft: (draft[1].bill.institution_code, draft[1].bill.bill_no))
-    async with as_service(session):
-        counties = await Registry(session).counties_of(d.identity_digest for _, d, _ in drafts if d.identity_digest)
-    heads = [
-        _head_of_first(sealed, discharge_id, caller, institutions[sealed.bill.institution_code], counties)
-        for _, sealed, discharge_id in drafts
-    ]
+    counties = await Registry(session).counties_of(d.identity_digest for _, d, _ in drafts if d.identity_digest)
+    heads = [_head_of_first(s, one, caller, institutions[s.bill.institution_code], counties) for _, s, one in drafts]
     added = await discharges.add(heads, [sealed.version(number, "bill", None, caller) for _, sealed, number in drafts])
     for done, ((place, sealed, discharge_id), head) in enumerate(zip(drafts, heads, strict=True)):
         if discharge_id in added:
@@ -340,11 +336,9 @@ async def read(session: AsyncSession, caller: Caller, keyring: Keyring, discharg
         "name": keyring.open(content.sealed_name),
     }
     record(session, caller, "read", "discharge", discharge_id)
-    async with as_service(session):
-        flags = await discharges.flags(bill)
     return {
         **answer(bill, settlement),
-        "flags": flags,
+        "flags": await discharges.flags(bill),
         "bill": {**content.content, "patient": patient},
     }
 

@@ -7,6 +7,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.kit.database import as_service
 from treatment_service.registry.models import InstitutionCopy, ResidentCopy, ResidentIdentity
 
 
@@ -57,10 +58,13 @@ class Registry:
 
     async def counties_of(self, digests: Iterable[str]) -> dict[str, str]:
         """The county of who bears an identity document; of a person in two registers, either."""
-        rows = await self.session.execute(
+        query = (
             select(ResidentIdentity.digest, ResidentCopy.county_code)
             .join(ResidentCopy, ResidentCopy.resident_id == ResidentIdentity.resident_id)
             .where(ResidentIdentity.digest.in_(set(digests)))
             .order_by(ResidentCopy.county_code)
         )
+        # A bill is paid where its patient is registered, whose office may not be the caller's.
+        async with as_service(self.session):
+            rows = (await self.session.execute(query)).all()
         return {row.digest: row.county_code for row in rows}
