@@ -30,7 +30,7 @@ KEPT = "_before_"
 
 async def restore(admin_url: str, state: State, secrets: Secrets, backup: Backup, names: Sequence[str]) -> str:
     """Restore these services' databases; what the person at the terminal must know."""
-    stamp = f"{clock.now():%Y%m%d_%H%M%S}"
+    stamp = f"{clock.now():%Y%m%d_%H%M%S_%f}"
     stand = await _standing(admin_url)
     urls = await _in_place(admin_url, secrets, [name for name in SERVICES if name in stand and name not in names])
     for name in names:

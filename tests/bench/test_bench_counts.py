@@ -18,6 +18,10 @@ ROWS = {"1": 3, "2": 3, "3": 4, "4": 2, "5": 2, "6": 4, "7": 2}
 PARTS = {"postgres", "nats", "contract", "treatment", "safety-net", "gateway", "supervisor"}
 
 
+# The machinery itself is tried in `make test` (test_bench_harness); every row, in short, takes a minute.
+pytestmark = pytest.mark.long
+
+
 def _kept() -> dict[str, Any]:
     return {"page": PAGE.read_bytes(), "folders": sorted(FOLDER.glob("*"))}
 

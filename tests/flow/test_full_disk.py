@@ -119,6 +119,7 @@ def test_a_full_disk_refuses_bills_loses_none_and_heals_when_there_is_room() -> 
             system.stop()
 
 
+@pytest.mark.long
 def test_an_event_channel_without_room_holds_up_no_bill() -> None:
     with empty_folder() as place, small_disk(place / "disk", "12m") as disk:
         (place / "data").mkdir(mode=0o711)
