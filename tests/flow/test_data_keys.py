@@ -263,6 +263,7 @@ def knows_only_k2(county: System, world: World) -> bool:
     return all(count >= 2 for count in renewed)
 
 
+@pytest.mark.long
 def test_the_next_rotation_names_its_key_anew(county: System, world: World) -> None:
     code, said = finished(county, "--ahead", "1")
     assert code == 0, said

@@ -174,6 +174,7 @@ def delete_stream(system: System, name: str) -> None:
     asyncio.run(go())
 
 
+@pytest.mark.long
 def test_streams_deleted_while_bills_arrive_lose_nothing(restless: System) -> None:
     streams = ["TREATMENT", "SAFETY_NET", "TREATMENT", "CONTRACT"]
     storm(restless, number=120, kills=streams, pause=(1.0, 2.0), strike=delete_stream)

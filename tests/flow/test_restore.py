@@ -296,6 +296,7 @@ def test_yesterdays_registry_holds_everywhere_until_what_is_lost_is_entered_agai
     eventually(lambda: ask(house, "safety_net", villages) == ["450223100002"])
 
 
+@pytest.mark.long
 def test_all_of_it_on_a_new_machine(day: Day) -> None:
     manifest = json.loads((day.backup / "manifest.json").read_text(encoding="utf-8"))
     with empty_folder() as place:
