@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import BigInteger, all_, bindparam, func, select, text, update
+from sqlalchemy import BigInteger, all_, bindparam, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -195,7 +195,10 @@ class Relay:
             in_hand = bindparam("in_hand", sorted(self._in_hand), ARRAY(BigInteger))
             before = func.clock_timestamp() - timedelta(seconds=older_seconds)
             waiting = select(OutboxRow.seq, OutboxRow.event_id, OutboxRow.subject, OutboxRow.payload).where(
-                OutboxRow.published_at.is_(None), OutboxRow.said_at <= before, OutboxRow.seq != all_(in_hand)
+                OutboxRow.published_at.is_(None),
+                # Said in the future: the clock was set back meanwhile, and nobody waits for it to come round.
+                or_(OutboxRow.said_at <= before, OutboxRow.said_at > func.clock_timestamp()),
+                OutboxRow.seq != all_(in_hand),
             )
             rows = (await session.execute(waiting.order_by(OutboxRow.seq).limit(BATCH))).all()
             if rows:

@@ -272,7 +272,9 @@ class Desk:
     def _committed(self, pairs: Sequence[Pair]) -> None:
         """Hand the events to the relay: what it misses it finds in the outbox."""
         said = [Said(row["seq"], *arguments[EVENT]) for arguments, row in pairs if row["kept"] is not None]
-        self.database.said(said)
+        if said:
+            # Without rows it would mean: look through the outbox.
+            self.database.said(said)
 
 
 def _recorded(draft: Draft, row: Record) -> Answer:
