@@ -10,12 +10,11 @@ from shared.kit.events import Event
 
 
 class Diagnosis(BaseModel):
-    """One diagnosis by its ICD-10 code (医保版)."""
+    """One diagnosis by its ICD-10 code (医保版). What the hospital calls it in words stays in treatment-service."""
 
     model_config = ConfigDict(frozen=True)
 
     code: str
-    name: str
     principal: bool
 
 
@@ -30,7 +29,7 @@ class Referral(BaseModel):
 
 
 class BillFacts(Event):
-    """The whole content of one version of a discharge bill; amounts in whole fen.
+    """What one version of a discharge bill says to those who settle it; amounts in whole fen.
 
     ``identity_digest`` is None for a newborn without a number. The name travels sealed, for the notice.
     """

@@ -11,14 +11,14 @@ from typing import Any
 
 from asyncpg import Record
 
-from shared.kit.direct import Direct
+from shared.kit.direct import BY_KEY, Direct
 from shared.kit.log import log
 
 TOGETHER = 32
 MOST_WAITING = 2000
 WRITE_SECONDS = 15.0
 # On the server's side. A row that somebody else is writing at this moment is not waited for where others wait too.
-SETTINGS = {"lock_timeout": "100ms", "statement_timeout": "5s"}
+SETTINGS = {"lock_timeout": "100ms", "statement_timeout": "5s", **BY_KEY}
 
 Arguments = tuple[Any, ...]
 Pair = tuple[Arguments, Record]
@@ -33,7 +33,8 @@ class TooMuchWaiting(Exception):
 
 
 class Combiner:
-    """Runs one statement for many askers. It must give exactly one row for each set of arguments.
+    """Runs one statement for many askers. It is given an array for each argument, and must give one row for each asker
+    in their order.
 
     ``committed`` is told what was committed, with its arguments, before the askers go on; also of askers who left.
     """
@@ -88,7 +89,7 @@ class Combiner:
         try:
             async with asyncio.timeout(self.seconds):
                 statement = await self.direct.prepared(self.statement)
-                rows = await statement.fetchmany([arguments for arguments, _ in taken])
+                rows = await statement.fetch(*zip(*(arguments for arguments, _ in taken), strict=True))
         except Exception as error:
             if isinstance(error, TimeoutError):
                 # What a connection is at when it is given up on is decided without us.

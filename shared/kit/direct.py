@@ -4,7 +4,7 @@ Screens use the pool (`database`). Here a statement costs what PostgreSQL and th
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import asyncpg
@@ -12,6 +12,18 @@ import msgspec
 from asyncpg.prepared_stmt import PreparedStatement
 
 from shared.kit.database import plain_url
+
+BY_KEY = {
+    # For what looks everything up by its key. Planning each time would cost more than the work, and a plan made while a
+    # table was empty would read it whole for as long as nobody has counted its rows.
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+}
+
+
+def arrays(kinds: Iterable[str], first: int = 1) -> str:
+    """The parameters of a statement that is given many rows at once: an array a column, counted from ``$first``."""
+    return ", ".join(f"${place}::{kind}[]" for place, kind in enumerate(kinds, first))
 
 
 class Direct:

@@ -21,20 +21,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.kit.bus import Bus, BusAway, Pull
 from shared.kit.database import Database, DeadLetterRow, InboxRow, Said, is_transient
-from shared.kit.direct import Direct
+from shared.kit.direct import BY_KEY, Direct
 from shared.kit.events import Envelope, Event, Heard, Reader
 from shared.kit.log import log, request_id
 from shared.kit.scope import SERVICE
 
 BATCH = 100
 MAX_FAILURES = 6
-SETTINGS = {
-    "app.service": "on",
-    # Everything here is looked up by its key. Planning each time would cost more than the work, and a plan made while
-    # a table was empty would read it whole for as long as nobody has counted its rows.
-    "plan_cache_mode": "force_generic_plan",
-    "enable_seqscan": "off",
-}
+SETTINGS = {"app.service": "on", **BY_KEY}
 FRESH = (
     "insert into inbox (event_id, subject) select event_id, $2 from unnest($1::uuid[]) as event_id"
     " on conflict do nothing returning event_id"

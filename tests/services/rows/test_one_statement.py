@@ -1,88 +1,131 @@
-"""A bill, what belongs to it, and the scope itself in one statement, as the path that money takes writes them."""
+"""Bills of several hospitals in one statement, each row in its own hospital's scope: the path that money takes."""
 
+from collections.abc import AsyncIterator
+from datetime import date
+from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
 
 from deploy.settings import Urls
-from shared.kit.scope import NOBODY, Scope, set_scope
+from shared.kit.combiner import SETTINGS
+from shared.kit.direct import Direct
 from tests.conftest import Starter
 from tests.services.rows.decisions import FAR_HOSPITAL, HOSPITAL
+from treatment_service.intake.repository import COLUMNS, RECORD
 
-ONE = f"""
-with s as materialized (select {set_scope()}), k as (
-  insert into idempotency_keys (caller, path, key, body_hash, status, ids)
-  select $7, '/x', $8::text, '', 201, '{{}}' from s on conflict do nothing returning 1
-), b as (
-  insert into discharges (discharge_id, institution_code, bill_no, version, state, county_code, recorded_county_code,
-    recorded_by_window, admission_no, admitted_on, discharged_on, total_fen)
-  select $9, $10, $8::text, 1, 'recorded', '150824', '450223', false, 'A', '2018-08-01', '2018-08-11', 1 from k
-  on conflict (institution_code, bill_no) do nothing returning recorded_at
-), v as (
-  insert into bill_versions (institution_code, bill_no, version, discharge_id, kind, content, sealed_name, recorded_by)
-  select $10, $8::text, 1, $9, 'bill', '{{}}', 'x', $7 from b returning version
-), c as (
-  insert into discharge_changes (institution_code, discharge_id, bill_no, version, state)
-  select $10, $9, $8::text, 1, 'recorded' from b returning seq
-), a as (
-  insert into audit (county_code, caller, roles, action, object_type, object_id, detail, request_id, address)
-  select '450223', $7, 'hospital', 'recorded', 'discharge', $9::uuid::text, '{{}}', '', '' from b returning seq
-), o as (insert into outbox (event_id, subject, payload) select $9, 'x', '' from b returning seq)
-select (select count(*) from k), (select count(*) from b), (select count(*) from v), (select count(*) from c),
-  (select count(*) from a), (select seq from o) is not null
-"""
-MINE = Scope(institution=HOSPITAL, subject="his.a")
+TABLES = ("idempotency_keys", "discharges", "bill_versions", "discharge_changes", "audit", "outbox")
 
 
 @pytest.fixture(scope="module")
 async def treatment_alone(starter: Starter) -> Urls:
     """A database of its own: what is written here stays."""
-    return await starter.database("treatment")
-
-
-async def told(urls: Urls, scope: Scope, caller: str, code: str, bill_no: str) -> tuple[list[int], int]:
-    """What the statement wrote, and how many bills of the number then stand."""
-    connection, number = await asyncpg.connect(urls.service_url), uuid4()
-    try:
-        row = await connection.fetchrow(ONE, *scope.values, caller, bill_no, number, code)
-        return list(row), await bills(urls, number)
-    finally:
-        await connection.close()
-
-
-async def bills(urls: Urls, number: UUID) -> int:
+    urls = await starter.database("treatment")
     owner = await asyncpg.connect(urls.owner_url)
-    found = await owner.fetchval("select count(*) from discharges where discharge_id = $1", number)
+    await owner.executemany(
+        "insert into institution_copies (institution_code, county_code, name, kind, has_client, revision, facts)"
+        " values ($1::text, substr($1::text, 2, 6), '', 'hospital', true, 1, '{}')",
+        [(HOSPITAL,), (FAR_HOSPITAL,)],
+    )
+    await owner.close()
+    return urls
+
+
+@pytest.fixture
+async def direct(treatment_alone: Urls) -> AsyncIterator[Direct]:
+    """A connection as the combiner has it."""
+    direct = Direct(treatment_alone.service_url, settings=SETTINGS)
+    yield direct
+    await direct.close()
+
+
+def a_row(code: str = HOSPITAL, subject: str = "his.a", **known: Any) -> dict[str, Any]:
+    """A bill as a hospital's own system sends it."""
+    given = {
+        "of_institution": code,
+        "of_subject": subject,
+        "caller": subject,
+        "path": "/x",
+        "key": str(uuid4()),
+        "body_hash": b"",
+        "ids": b"{}",
+        "discharge_id": uuid4(),
+        "institution_code": code,
+        "bill_no": str(uuid4()),
+        "identity_digest": None,
+        "admission_no": "A",
+        "admitted_on": date(2018, 8, 1),
+        "discharged_on": date(2018, 8, 11),
+        "total_fen": 1,
+        "content": b"{}",
+        "sealed_identity": None,
+        "sealed_name": "x",
+        "audited_county": "450223",
+        "roles": "hospital",
+        "request_id": "",
+        "address": "",
+        "reason": "",
+        "event_id": uuid4(),
+        "payload": b"",
+    }
+    return {**given, **known}
+
+
+async def write(direct: Direct, *rows: dict[str, Any]) -> list[bool]:
+    """Which of these were written."""
+    statement = await direct.prepared(RECORD)
+    return [row["kept"] == 1 for row in await statement.fetch(*([row[name] for row in rows] for name in COLUMNS))]
+
+
+async def counted(urls: Urls, *discharge_ids: UUID) -> int:
+    """How many of these bills stand."""
+    owner = await asyncpg.connect(urls.owner_url)
+    found = await owner.fetchval("select count(*) from discharges where discharge_id = any($1)", discharge_ids)
     await owner.close()
     return int(found)
 
 
-async def test_a_hospital_writes_its_own_bill_in_one_statement(treatment_alone: Urls) -> None:
-    urls, bill_no = treatment_alone, str(uuid4())
-    assert await told(urls, MINE, "his.a", HOSPITAL, bill_no) == ([1, 1, 1, 1, 1, True], 1)
-    assert await told(urls, MINE, "his.a", HOSPITAL, bill_no) == ([0, 0, 0, 0, 0, False], 0), "the key stands"
-    other = Scope(institution=HOSPITAL, subject="his.b")
-    assert await told(urls, other, "his.b", HOSPITAL, bill_no) == ([1, 0, 0, 0, 0, False], 0), "the number stands"
+async def test_hospitals_write_their_own_bills_in_one_statement(treatment_alone: Urls, direct: Direct) -> None:
+    owner = await asyncpg.connect(treatment_alone.owner_url)
+    before = [await owner.fetchval(f"select count(*) from {table}") for table in TABLES]
+    rows = [a_row(), a_row(FAR_HOSPITAL, "his.b"), a_row(), a_row("H45022399999", "his.c")]
+    again = a_row(**{name: rows[0][name] for name in ("discharge_id", "bill_no")})
+    same_key = a_row(key=rows[2]["key"])
+    assert await write(direct, *rows, again, same_key) == [True, True, True, False, False, False]
+    after = [await owner.fetchval(f"select count(*) from {table}") for table in TABLES]
+    assert [now - then for now, then in zip(after, before, strict=True)] == [3] * len(TABLES)
+    by = await owner.fetch("select institution_code, recorded_by from bill_versions order by 2")
+    assert {tuple(row) for row in by} == {(HOSPITAL, "his.a"), (FAR_HOSPITAL, "his.b")}
+    await owner.close()
+    assert await write(direct, again, same_key, a_row()) == [False, False, True], "the number stands; the key stands"
 
 
 @pytest.mark.parametrize(
-    ("scope", "caller", "code"),
+    "foreign",
     [
-        (MINE, "his.a", FAR_HOSPITAL),
-        (MINE, "somebody.else", HOSPITAL),
-        (Scope(institution=FAR_HOSPITAL, subject="his.a"), "his.a", HOSPITAL),
-        (Scope(county="150824", subject="his.a"), "his.a", HOSPITAL),
-        (NOBODY, "his.a", HOSPITAL),
+        {"institution_code": FAR_HOSPITAL},
+        {"caller": "somebody.else"},
+        {"of_institution": FAR_HOSPITAL},
+        {"of_institution": ""},
+        {"of_subject": "somebody.else"},
+        {"of_subject": ""},
     ],
 )
-async def test_nobody_writes_another_hospitals(treatment_alone: Urls, scope: Scope, caller: str, code: str) -> None:
+@pytest.mark.parametrize("place", [0, 1, 2])
+async def test_nobody_writes_another_hospitals(
+    treatment_alone: Urls, direct: Direct, foreign: dict[str, str], place: int
+) -> None:
+    rows = [a_row(), a_row(FAR_HOSPITAL, "his.b")]
+    rows.insert(place, a_row(**foreign))
     with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
-        await told(treatment_alone, scope, caller, code, str(uuid4()))
+        await write(direct, *rows)
+    assert await counted(treatment_alone, *(row["discharge_id"] for row in rows)) == 0
 
 
-async def test_the_scope_ends_with_the_statement(treatment_alone: Urls) -> None:
-    connection = await asyncpg.connect(treatment_alone.service_url)
-    await connection.fetchrow(ONE, *MINE.values, "his.a", str(uuid4()), uuid4(), HOSPITAL)
+async def test_the_scope_ends_with_the_statement(direct: Direct) -> None:
+    assert await write(direct, a_row()) == [True]
+    connection = await direct.connection()
     assert await connection.fetchval("select count(*) from discharges") == 0
-    await connection.close()
+    settings = [f"coalesce(current_setting('app.{name}', true), '')" for name in ("service", "institution", "subject")]
+    assert list(await connection.fetchrow(f"select {', '.join(settings)}")) == ["", "", ""]

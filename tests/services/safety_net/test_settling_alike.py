@@ -117,9 +117,7 @@ class Told:
         facts = self.world.a_bill(
             institution_code=self.code,
             identity_digest=self.digest if bill.identity_given else None,
-            diagnoses=[
-                Diagnosis(code=code, name="某病", principal=not place) for place, code in enumerate(bill.diagnoses)
-            ],
+            diagnoses=[Diagnosis(code=code, principal=not place) for place, code in enumerate(bill.diagnoses)],
             referral=referral
             and Referral(kind=referral.kind, number=referral.number, accepted_by_insurer=referral.accepted_by_insurer),
         )

@@ -97,7 +97,7 @@ class World:
             "care_setting": "inpatient",
             "emergency": False,
             "pay_later_agreement_no": "XY-1",
-            "diagnoses": [Diagnosis(code="C34.900", name="肺恶性肿瘤", principal=True)],
+            "diagnoses": [Diagnosis(code="C34.900", principal=True)],
             "total": "20000.00",
             "in_scope": "18000.00",
             "non_medical": "0.00",

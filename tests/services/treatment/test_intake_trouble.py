@@ -150,8 +150,8 @@ async def test_a_commit_of_which_nothing_was_heard_is_not_answered_as_new(
         def __init__(self, statement: Any) -> None:
             self.statement = statement
 
-        async def fetchmany(self, arguments: Any) -> None:
-            await self.statement.fetchmany(arguments)
+        async def fetch(self, *columns: Any) -> None:
+            await self.statement.fetch(*columns)
             await writer.direct.close()
             raise ConnectionResetError
 
@@ -172,7 +172,7 @@ async def test_a_writer_that_hears_nothing_gives_up_and_the_bill_is_recorded(
     hospital: Client, owner: asyncpg.Connection, writer: Combiner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Silent:
-        async def fetchmany(self, _: Any) -> None:
+        async def fetch(self, *_: Any) -> None:
             await asyncio.sleep(3600)
 
     async def silent(_: str) -> Silent:

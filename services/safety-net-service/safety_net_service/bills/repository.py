@@ -14,7 +14,7 @@ from safety_net_service.bills.models import AT_ONCE, IN_TURN, Bill, Look
 from shared.events.safety_net import BillSettled
 from shared.kit.caller import SYSTEM
 from shared.kit.database import Said
-from shared.kit.direct import Direct
+from shared.kit.direct import Direct, arrays
 
 _BILL = {
     "discharge_id": "uuid",
@@ -44,14 +44,10 @@ _SAID = {"event_id": "uuid", "payload": "bytea", "detail": "jsonb", "request_id"
 _MADE = {**_SETTLEMENT, **_SAID}
 
 
-def _arrays(kinds: Iterable[str], first: int) -> str:
-    return ", ".join(f"${place}::{kind}[]" for place, kind in enumerate(kinds, first))
-
-
 # A bill's row is what makes it ours to settle: everything else is written only for the rows that this statement made.
 ADD_FIRST = f"""
 with given as (
-  select * from unnest({_arrays(_BILL.values(), 1)}) with ordinality as g({", ".join(_BILL)}, place)
+  select * from unnest({arrays(_BILL.values())}) with ordinality as g({", ".join(_BILL)}, place)
 ), kept as (
   insert into bills
     (discharge_id, version, voided, institution_code, identity_digest, facts, settlement_revision, wait_until)
@@ -63,7 +59,7 @@ with given as (
   select kind, discharge_id::text, {AT_ONCE}, due_at from given join kept using (discharge_id)
   where kind is not null order by place
 ), made as materialized (
-  select m.* from unnest({_arrays(_MADE.values(), len(_BILL) + 1)}) with ordinality as m({", ".join(_MADE)}, place)
+  select m.* from unnest({arrays(_MADE.values(), len(_BILL) + 1)}) with ordinality as m({", ".join(_MADE)}, place)
   join kept using (discharge_id)
 ), settled as (
   insert into settlements ({", ".join(_SETTLEMENT)}) select {", ".join(_SETTLEMENT)} from made order by place

@@ -67,7 +67,7 @@ def _facts(bill: EstimateBill, keyring: Keyring) -> BillFacts:
         identity_digest=None if number is None else keyring.digest(identity_number.canonical(number)),
         name_digest=keyring.name_digest(bill.patient.name),
         sealed_name="",
-        diagnoses=[diagnosis.model_dump() for diagnosis in bill.diagnoses],
+        diagnoses=[{"code": each.code, "principal": each.principal} for each in bill.diagnoses],
         recorded_at=clock.now(),
         **bill.stay.model_dump(),
         **bill.circumstances.model_dump(),

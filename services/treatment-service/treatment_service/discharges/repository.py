@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.kit.caller import Caller
 from shared.kit.database import as_service
-from shared.kit.direct import Direct
+from shared.kit.direct import Direct, arrays
 from treatment_service.discharges.models import BillSettlement, BillVersion, Discharge, DischargeChange
 
 CHUNK = 500
@@ -32,7 +32,7 @@ _SETTLED = {
 _NAMES = ", ".join(_SETTLED)
 KEEP_SETTLED = f"""
 with given as (
-  select * from unnest({", ".join(f"${place}::{kind}[]" for place, kind in enumerate(_SETTLED.values(), 1))})
+  select * from unnest({arrays(_SETTLED.values())})
     with ordinality as g({_NAMES}, place)
 ), kept as (
   insert into bill_settlements ({_NAMES}) select {_NAMES} from given order by discharge_id

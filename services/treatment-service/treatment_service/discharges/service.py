@@ -106,7 +106,7 @@ class Sealed:
             "name_digest": self.name_digest,
             "sealed_name": self.sealed_name,
             **bill.stay.model_dump(),
-            "diagnoses": [diagnosis.model_dump() for diagnosis in bill.diagnoses],
+            "diagnoses": [{"code": each.code, "principal": each.principal} for each in bill.diagnoses],
             **{f"{name}_fen": fen for name, fen in amounts.items()},
             **bill.circumstances.model_dump(),
             "recorded_at": clock.now(),

@@ -111,7 +111,11 @@ class Door:
             if not caller.has("hospital") or not caller.institution_code:
                 return None
             own, caller = caller.institution_code, replace(caller, admitted=caller.roles & REPORTERS)
-            asker = Asker(caller, Scope.of(caller).values, " ".join(sorted(caller.roles)), own)
+            scope = Scope.of(caller)
+            if scope != Scope(institution=own, subject=caller.subject):
+                # Somebody of the county too: `RECORD` binds its rows to a hospital and to nothing else.
+                return None
+            asker = Asker(caller, scope, " ".join(sorted(caller.roles)), own)
             if len(self._askers) >= MOST_ASKERS:
                 self._askers.clear()
             self._askers[authorization] = (bearer(authorization.decode("latin-1")), claims, asker)

@@ -1,4 +1,4 @@
-"""The statements that record bills on the path that money takes: one for a single bill, two for a chunk of a batch."""
+"""The statements that record bills on the path that money takes: one for those that came singly, two for a batch's."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -7,62 +7,101 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.kit.scope import set_scope
+from shared.events.treatment import DischargeBilled
+from shared.kit.direct import arrays
 
 CHUNK = 500
 
-# One bill with its key, audit row, change and event, or nothing of it at all. `$1`-`$6` are the scope, out of the
-# token; what the row says of itself comes by other parameters, or a policy would only compare the row with itself.
-# Each part is drawn from the one before it, so that it can't run earlier: `s` sets the scope; `l` opens it to the
-# service's own look at the registry (`i`): in which county somebody is registered is not the hospital's to see, only
-# what follows from it; `w` closes it again, and everything is inserted from `w`.
-# No row in `k`: the institution is unknown, or the bill number or the key stands. When the number is taken by somebody
-# at this very moment, `k` stands and `b` does not: the division then undoes the key too.
+# What is written of a single bill, and its SQL type. The first two are the scope, out of the token; what the row says
+# of itself comes by other parameters, or a policy would only compare the row with itself.
+COLUMNS = {
+    **dict.fromkeys(("of_institution", "of_subject"), "text"),
+    **dict.fromkeys(("caller", "path", "key"), "text"),
+    "body_hash": "bytea",
+    "ids": "jsonb",
+    "discharge_id": "uuid",
+    **dict.fromkeys(("institution_code", "bill_no", "identity_digest", "admission_no"), "text"),
+    **dict.fromkeys(("admitted_on", "discharged_on"), "date"),
+    "total_fen": "bigint",
+    "content": "json",
+    **dict.fromkeys(("sealed_identity", "sealed_name"), "text"),
+    **dict.fromkeys(("audited_county", "roles", "request_id", "address", "reason"), "text"),
+    "event_id": "uuid",
+    "payload": "bytea",
+}
+_INSTITUTION = "set_config('app.institution', of_institution, true) is not null"
+_SUBJECT = "set_config('app.subject', of_subject, true) is not null"
+
+# Bills of many hospitals that wait together, each with its key, audit row, change and event, or nothing of it at all;
+# one row for each, in their order. Each part is drawn from the one before it, so that it can't run earlier: `opened` is
+# the service's own look at the registry (`given`): in which county somebody is registered is not the hospital's to see,
+# only what follows from it; `closed` ends it when the last row was looked at.
+# Each row is inserted in the scope of its own hospital: one of its columns tells it, and PostgreSQL computes a row's
+# columns right before it holds the row against the policies. A row that came under another's scope would be refused.
+# No row in `k`: the institution is unknown, or the bill number or the key stands or waits before it. When the number is
+# taken by somebody at this very moment, `k` stands and `b` does not: the division then undoes them all, and each is
+# tried by itself.
 RECORD = f"""
-with s (county, institution, township, village, subject, service) as materialized (
-  select {set_scope()}
-), l as materialized (
-  select set_config('app.service', 'on', true) as service from s where s.service is not null
-), i as materialized (
-  select (
-      select county_code from institution_copies where institution_code = $12 and l.service is not null
+with opened as materialized (
+  select {", ".join(f"set_config('app.{name}', '', true)" for name in ("county", "township", "village"))},
+    set_config('app.service', 'on', true) as service
+), given as materialized (
+  select bill.*, (
+      select i.county_code from institution_copies i where i.institution_code = bill.institution_code
     ) as county_code, (
       select r.county_code from resident_identities d join resident_copies r on r.resident_id = d.resident_id
-      where d.digest = $15 and l.service is not null order by r.county_code desc limit 1
+      where d.digest = bill.identity_digest order by r.county_code desc limit 1
     ) as resident_county_code, (
-      select true from discharges where institution_code = $12 and bill_no = $13 and l.service is not null
-    ) as stands
-  from l
-), w as materialized (
-  select i.*, set_config('app.service', $6, true) as service from i
+      select true from discharges d where d.discharge_id = bill.discharge_id
+    ) as stands,
+    row_number() over (partition by caller, path, key order by place) as of_this_key,
+    row_number() over (partition by bill.discharge_id order by place) as of_this_number
+  from opened cross join unnest({arrays(COLUMNS.values())}) with ordinality as bill ({", ".join(COLUMNS)}, place)
+  where opened.service is not null
+), closed as materialized (
+  select set_config('app.service', case when count(*) > 0 then '' end, true) as service from given
+), fresh as materialized (
+  select given.* from closed cross join given
+  where county_code is not null and stands is null and (of_this_key, of_this_number) = (1, 1)
 ), k as (
   insert into idempotency_keys (caller, path, key, body_hash, status, ids)
-  select $7, $8, $9, $10, 201, $11 from w where county_code is not null and stands is null and service is not null
+  select case when {_SUBJECT} then caller end, path, key, body_hash, 201, ids from fresh
   on conflict do nothing
-  returning 1
+  returning caller, path, key
 ), b as (
   insert into discharges (discharge_id, institution_code, bill_no, version, state, county_code, recorded_county_code,
     recorded_by_window, identity_digest, admission_no, admitted_on, discharged_on, total_fen)
-  select $14, $12, $13, 1, 'recorded', coalesce(w.resident_county_code, w.county_code), w.county_code,
-    false, $15, $16, $17, $18, $19
-  from k cross join w
+  select discharge_id, case when {_INSTITUTION} then institution_code end, bill_no, 1, 'recorded',
+    coalesce(resident_county_code, county_code), county_code, false, identity_digest, admission_no, admitted_on,
+    discharged_on, total_fen
+  from fresh join k using (caller, path, key)
   on conflict do nothing
-  returning recorded_at
+  returning discharge_id, recorded_at
 ), v as (
   insert into bill_versions (institution_code, bill_no, version, discharge_id, kind, content, sealed_identity,
     sealed_name, recorded_by)
-  select $12, $13, 1, $14, 'bill', $20, $21, $22, $7 from b
+  select case when {_INSTITUTION} then institution_code end, bill_no, 1, discharge_id, 'bill', content,
+    sealed_identity, sealed_name, case when {_SUBJECT} then caller end
+  from fresh join b using (discharge_id)
 ), c as (
   insert into discharge_changes (institution_code, discharge_id, bill_no, version, state)
-  select $12, $14, $13, 1, 'recorded' from b
+  select case when {_INSTITUTION} then institution_code end, discharge_id, bill_no, 1, 'recorded'
+  from fresh join b using (discharge_id)
 ), a as (
   insert into audit (county_code, caller, roles, action, object_type, object_id, detail, request_id, address, reason)
-  select $23, $7, $24, 'recorded', 'discharge', $14::uuid::text, '{{"version": 1}}', $25, $26, $27 from b
+  select audited_county, case when {_SUBJECT} then caller end, roles, 'recorded', 'discharge', discharge_id::text,
+    '{{"version": 1}}', request_id, address, reason
+  from fresh join b using (discharge_id)
 ), o as (
-  insert into outbox (event_id, subject, payload) select $28, $29, $30 from b returning seq
+  insert into outbox (event_id, subject, payload)
+  select event_id, '{DischargeBilled.subject}', payload from fresh join b using (discharge_id)
+  returning seq, event_id
 )
-select (select recorded_at from b) as recorded_at, (select seq from o) as seq,
-  case when (select count(*) from k) = 1 then 1 / (select count(*) from b) end as kept
+select recorded_at, seq, kept from given left join (
+  select place, recorded_at, seq, 1 / (recorded_at is not null)::int as kept
+  from fresh join k using (caller, path, key) left join b using (discharge_id) left join o using (event_id)
+) as written using (place)
+order by place
 """
 
 HEADS = """

@@ -32,8 +32,6 @@ from treatment_service.intake.repository import CHUNK, RECORD, Intake
 from treatment_service.registry.repository import Registry
 
 SUBJECT = DischargeBilled.subject
-# Where a row of parameters holds the event: its id, subject and payload come last.
-EVENT = slice(-3, None)
 # What of a settlement that is told goes into the answer. Its text may come as it was heard, unread (`msgspec.Raw`).
 TOLD = ("bill_version", "state", "settlement")
 LIVE = frozenset(("settled", "held", "rejected"))
@@ -126,7 +124,7 @@ def _facts(
         "care_setting": stay.care_setting,
         "emergency": stay.emergency,
         "pay_later_agreement_no": stay.pay_later_agreement_no,
-        "diagnoses": bill.diagnoses,
+        "diagnoses": [{"code": each.code, "principal": each.principal} for each in bill.diagnoses],
         "total_fen": total,
         "in_scope_fen": in_scope,
         "non_medical_fen": non_medical,
@@ -178,7 +176,7 @@ class Asker(NamedTuple):
     """Who sends a bill, whose rows the token opens, and where and why it was sent."""
 
     caller: Caller
-    scope: tuple[str, ...]
+    scope: Scope
     roles: str
     institution_code: str
     address: str = ""
@@ -240,19 +238,20 @@ class Desk:
         return DischargeAnswer.model_validate(latest).model_dump_json().encode() if latest else _encoder.encode(answer)
 
     def _row(self, draft: Draft, asker: Asker, path: str, key: str) -> tuple[Any, ...]:
-        """The parameters of `RECORD`."""
+        """The columns of `RECORD`."""
         caller, read = asker.caller, draft.read
         bill, stay = read.bill, read.bill.stay
         return (
-            *asker.scope,
+            asker.scope.institution,
+            asker.scope.subject,
             caller.subject,
             path,
             key,
             self.keyring.fingerprint(read.canonical),
             b'{"discharge_id":"%s"}' % str(draft.discharge_id).encode(),
+            draft.discharge_id,
             bill.institution_code,
             bill.bill_no,
-            draft.discharge_id,
             draft.identity_digest,
             stay.admission_no,
             stay.admitted_on,
@@ -266,12 +265,18 @@ class Desk:
             request_id.get(),
             asker.address,
             asker.reason,
-            *draft.event,
+            draft.event_id,
+            draft.payload,
         )
 
     def _committed(self, pairs: Sequence[Pair]) -> None:
         """Hand the events to the relay: what it misses it finds in the outbox."""
-        said = [Said(row["seq"], *arguments[EVENT]) for arguments, row in pairs if row["kept"] is not None]
+        said = [
+            # The event's id and payload come last.
+            Said(row["seq"], arguments[-2], SUBJECT, arguments[-1])
+            for arguments, row in pairs
+            if row["kept"] is not None
+        ]
         if said:
             # Without rows it would mean: look through the outbox.
             self.database.said(said)
