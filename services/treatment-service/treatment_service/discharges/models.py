@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, BigInteger, Identity, Index, String, UniqueConstraint, text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Identity, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from treatment_service.database import Base
@@ -52,8 +52,7 @@ class BillVersion(Base):
     institution_code: Mapped[str] = mapped_column(String(64), primary_key=True)
     bill_no: Mapped[str] = mapped_column(String(64), primary_key=True)
     version: Mapped[int] = mapped_column(primary_key=True)
-    # No foreign key: its look-up would cost as much as all else that is written of a version (decision 0024).
-    discharge_id: Mapped[UUID]
+    discharge_id: Mapped[UUID] = mapped_column(ForeignKey("discharges.discharge_id"))
     kind: Mapped[str] = mapped_column(String(20))
     reason: Mapped[str | None]
     # JSON, not JSONB: what is read back stands in the order in which it was said.
