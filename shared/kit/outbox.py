@@ -30,7 +30,8 @@ MOST_IN_HAND = 10_000
 POLL_SECONDS = 1.0
 LEFT_SECONDS = 2.0
 """A row that has waited so long is in nobody's hand."""
-GATHER_SECONDS = 0.01
+GATHER_SECONDS, MOST_GATHERED = 0.001, 0.03
+"""How long is waited for each event that came along with another, and at most: the more there are, the more will come."""
 MARK_SECONDS = 0.05
 ROOM = 2 * BATCH
 """Bulk goes on while the listeners have no more than this before them, so that a single event is soon heard."""
@@ -143,13 +144,13 @@ class Relay:
         if now - self._checked > STREAM_CHECK_SECONDS:
             await self.check_stream()
             self._checked = now
-        several = bool(self._urgent) and await self._publish_from(self._urgent) > 1
+        together = await self._publish_from(self._urgent) if self._urgent else 0
         behind = bool(self._bulk) or now >= self._look_at
         if behind and await self._is_room(now):
             await self._publish_behind(now)
-        elif several and len(self._urgent) < BATCH:
-            # Under load: one batch of many costs the broker's disk as little as one event.
-            await asyncio.sleep(GATHER_SECONDS)
+        elif together > 1 and len(self._urgent) < BATCH:
+            # Under load: one batch of many costs the broker's disk, and every listener, as little as one event.
+            await asyncio.sleep(min(together * GATHER_SECONDS, MOST_GATHERED))
         elif not self._urgent:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(ASK_AGAIN_SECONDS if behind else self._look_at - now):
