@@ -39,7 +39,10 @@ def service_children(
             environment |= _brought_or(os.environ, "CONTRACT_SIGNING_KEYS", files["signing_keys"])
             environment.setdefault("CONTRACT_TOKEN_ENDPOINT", f"{settings.gateway_url}/oauth/token")
             environment["CONTRACT_BOOTSTRAP_ACCOUNTS_FILE"] = str(files["accounts"])
-        argv = uvicorn(f"{service.package}.main:app", "127.0.0.1", ports[service.name])
+        argv = [
+            *uvicorn(f"{service.package}.main:app", "127.0.0.1", ports[service.name]),
+            *("--http", "shared.kit.http:WholeAnswers"),
+        ]
         services.append(_child(state, service.label, argv, environment))
     environment = {**shared, "GATEWAY_HOST": settings.gateway_host, "GATEWAY_PORT": str(settings.gateway_port)}
     for name, service in SERVICES.items():
@@ -48,7 +51,7 @@ def service_children(
     # connection itself: behind a TLS entrance start it with --forwarded-allow-ips instead.
     argv = [
         *uvicorn("gateway.main:app", settings.gateway_host, settings.gateway_port),
-        *("--http", "gateway.protocol:BoundedHttp", "--no-proxy-headers", "--no-server-header"),
+        *("--http", "gateway.protocol:BoundedHttp"),
     ]
     return services, _child(state, "gateway", argv, environment)
 
@@ -58,6 +61,8 @@ def uvicorn(app: str, host: str, port: int) -> list[str]:
     return [
         *(sys.executable, "-m", "uvicorn", app, "--host", host, "--port", str(port)),
         *("--no-access-log", "--timeout-graceful-shutdown", GRACEFUL_SECONDS, "--log-level", "warning"),
+        # Our own code reads where a request came from: the gateway tells the services.
+        *("--no-proxy-headers", "--no-server-header"),
     ]
 
 

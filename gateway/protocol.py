@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from shared.kit.http import WholeAnswers
 
 HEAD_BYTES = 64 * 1024
 HEAD_SECONDS = 15.0
@@ -29,37 +29,7 @@ TOO_LARGE = _refusal(
 MALFORMED = _refusal(400, "Bad Request", "malformed_request", "Not a well-formed request", "请求的格式不正确。")
 
 
-class Gathered:
-    """A connection's transport that sends in one piece what is written in one turn of the event loop.
-
-    The server writes head and body of an answer one after the other; each would be a packet of its own.
-    """
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport, self._loop = transport, loop
-        self._pieces: list[bytes] = []
-
-    def write(self, data: bytes) -> None:
-        """Send this before the loop waits for anything again."""
-        if not self._pieces:
-            self._loop.call_soon(self._flush)
-        self._pieces.append(data)
-
-    def close(self) -> None:
-        """Close when all has been sent."""
-        self._flush()
-        self._transport.close()
-
-    def _flush(self) -> None:
-        pieces, self._pieces = self._pieces, []
-        if pieces and not self._transport.is_closing():
-            self._transport.write(b"".join(pieces))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-
-class BoundedHttp(HttpToolsProtocol):
+class BoundedHttp(WholeAnswers):
     """A connection whose caller must come to the point: a head of 64 KiB at most, within 15 seconds."""
 
     def __init__(self, *args: Any, **more: Any) -> None:
@@ -69,7 +39,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A caller has come and should say something."""
-        super().connection_made(Gathered(transport, self.loop))  # type: ignore[arg-type]
+        super().connection_made(transport)
         self._be_patient()
 
     def connection_lost(self, exc: Exception | None) -> None:

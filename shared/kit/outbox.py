@@ -31,7 +31,7 @@ POLL_SECONDS = 1.0
 LEFT_SECONDS = 2.0
 """A row that has waited so long is in nobody's hand."""
 GATHER_SECONDS, MOST_GATHERED = 0.001, 0.03
-"""How long is waited for each event that came along with another, and at most: the more there are, the more will come."""
+"""How long is waited for each event that came along with others, and at most: where many come, more will come."""
 MARK_SECONDS = 0.05
 ROOM = 2 * BATCH
 """Bulk goes on while the listeners have no more than this before them, so that a single event is soon heard."""

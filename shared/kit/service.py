@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 from fastapi import APIRouter, Depends, FastAPI, Request
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.kit.bus import Bus
@@ -47,8 +48,8 @@ class Trace:
         try:
             await self.app(scope, receive, sending)
         except Exception as error:
-            # Answered here and not further out: there the answer would lack the request id, and the server would
-            # write a traceback with row values into its log.
+            # Answered here and nowhere else: the answer would lack the request id, and the server would write a
+            # traceback with row values into its log.
             if status:
                 raise
             await (await on_anything(Request(scope), error))(scope, receive, sending)
@@ -58,6 +59,30 @@ class Trace:
                 ms = int((time.perf_counter() - started) * 1000)
                 log("info", "request", method=scope["method"], route=route, status=status, ms=ms)
             request_id.reset(token)
+
+
+class Service(FastAPI):
+    """A FastAPI app with an entrance of its own: `Trace`, then a door that may answer before the layers of a screen."""
+
+    entrance: ASGIApp
+
+    def open(self, door: Callable[[ASGIApp], ASGIApp] | None) -> None:
+        """Put the door, if there is one, before the routes, and `Trace` before the door."""
+        self.entrance = Trace(door(super().__call__) if door is not None else super().__call__)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, or the life of the app."""
+        if scope["type"] == "http":
+            scope["app"] = self
+            await self.entrance(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """The layers without the outermost, which would answer what goes wrong before `Trace` does."""
+        outermost = super().build_middleware_stack()
+        assert isinstance(outermost, ServerErrorMiddleware)
+        return outermost.app
 
 
 def create_service(
@@ -71,7 +96,7 @@ def create_service(
     at_start: Callable[[FastAPI], Any] | None = None,
     beside: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None,
     door: Callable[[ASGIApp], ASGIApp] | None = None,
-) -> FastAPI:
+) -> Service:
     """One service: its HTTP routes in the order money moves, and its events (`worker.Wiring`).
 
     ``beside`` runs as long as the service does; ``door`` stands before the routes and may answer in their place.
@@ -108,7 +133,7 @@ def create_service(
             await state.database.close()
             log("info", "stopped")
 
-    app = FastAPI(
+    app = Service(
         title=title,
         description=description,
         version="1",
@@ -123,7 +148,5 @@ def create_service(
     for router in [*routers, operations(prefix, "operations"), trail(prefix, name.replace("_", "-")), health]:
         app.include_router(router)
     speak_problems(app)
-    if door is not None:
-        app.add_middleware(door)
-    app.add_middleware(Trace)
+    app.open(door)
     return app

@@ -16,7 +16,7 @@ CAPABILITY_PATH = re.compile(r"services/(?P<service>[a-z-]+)/(?P<package>[a-z_]+
 # To enter the kit a file is used unchanged by all and holds no domain noun. This list is the door.
 KIT = {
     "__init__", "audit", "bus", "caller", "clock", "combiner", "cursors", "database", "direct", "events", "fields",
-    "idempotency", "identity_number", "inbox", "log", "migrations", "money", "operations", "outbox", "outside",
+    "http", "idempotency", "identity_number", "inbox", "log", "migrations", "money", "operations", "outbox", "outside",
     "policy", "problems", "reconciliation", "refusals", "scope", "seal_chain", "sealer", "sealing", "service",
     "settings", "strict_json", "tokens", "trail", "verification", "waits", "worker",
 }  # fmt: skip
