@@ -28,6 +28,7 @@ WORDS = {
     "name": "龘靐标记甲",
     "other_name": "Mk'\"\\标记乙–龘",
     "phone": "0772-73984615",
+    "illness": "标记某病，左侧–龘期",
     "wrong_password": "Pw-marked-一个错的密码",
     "new_password": "Kw7-marked-lamb-river-九",
     "wrong_secret": "marked-client-secret-QzXv81",
@@ -114,7 +115,8 @@ def bills(walk: Walk) -> None:
     """Bills in every way, and all that follows from one."""
     hospital, office = walk.user(HOSPITAL), walk.user("safety_net_office")
     patient, code = marked_resident(), walk.system.credentials["clients"][HOSPITAL]["institution_code"]
-    bill = a_bill(code, patient)
+    told = [{"code": "J18.900", "name": WORDS["illness"], "principal": True}]
+    bill = a_bill(code, patient, diagnoses=told)
     key = {"Idempotency-Key": f"{WORDS['number']}-{uuid4()}"}
     posted = eventually(lambda: settled(hospital.create(BILLS, bill, **WAIT, **key)))
     assert hospital.create(BILLS, bill, **key).status_code == 201

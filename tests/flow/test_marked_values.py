@@ -1,7 +1,8 @@
 """Marked values go through the whole running system, and are then looked for wherever they have no business.
 
-Every number, name, telephone number, password, token and secret of the walk is unmistakable, and is looked for in every
-form that `marks.forms` knows. What may hold one stands in `MAY_BE_ANSWERED` and `MAY_STAND`, each with its reason.
+Every number, name, telephone number, illness in words, password, token and secret of the walk is unmistakable, and is
+looked for in every form that `marks.forms` knows. What may hold one stands in `MAY_BE_ANSWERED` and `MAY_STAND`, each
+with its reason.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ MAY_BE_ANSWERED = {
     # The register shows a resident to who may read him, and to who registers or changes him.
     **{(f"{method} {RESIDENTS}", status): PATIENT for method in ("GET", "POST", "PATCH") for status in (200, 201)},
     # One bill, read by who may: patient's number and name. Lists show neither (see `test_no_list_…` of the services).
-    (f"GET {BILLS}/", 200): {"number", "name", "other_name"},
+    (f"GET {BILLS}/", 200): {"number", "name", "other_name", "illness"},
     # The notice is handed to the patient: his name stands on it, never his number.
     ("GET /safety-net/v1/notices/", 200): {"name", "other_name"},
     # A secret is shown once, to who asked for it, in the answer that made it.
@@ -40,6 +41,8 @@ MAY_STAND = {
     # The register is searched by the beginning of a name: a sealed name could not be found.
     "contract.residents.name": {"name", "other_name"},
     "contract.residents.plain_name": {"name", "other_name"},
+    # What the hospital calls an illness stays with its bill: who settles it needs the code alone.
+    "treatment.bill_versions.content": {"illness"},
 }
 
 
