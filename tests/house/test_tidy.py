@@ -73,6 +73,11 @@ def test_every_capability_is_under_an_import_contract() -> None:
     no_complaints(layout.outside_contracts(paths(), contracts), looked_at=len(contracts), at_least=4)
 
 
+def test_no_modules_import_each_other() -> None:
+    files = at(python_files(), *OURS, "tests/")
+    no_complaints(layout.circles(files), looked_at=len(files), at_least=300)
+
+
 # --- money, transactions, sessions -------------------------------------------------------------------------------
 
 
