@@ -18,7 +18,7 @@ KIT = {
     "__init__", "alone", "audit", "bus", "caller", "clock", "combiner", "cursors", "database", "direct", "events",
     "fields", "idempotency", "identity_number", "inbox", "log", "migrations", "money", "operations", "outbox",
     "outside", "policy", "problems", "reconciliation", "refusals", "scope", "seal_chain", "sealer", "sealing",
-    "service", "settings", "strict_json", "tokens", "trail", "verification", "waits", "worker",
+    "service", "settings", "strict_json", "structs", "tokens", "trail", "verification", "waits", "worker",
 }  # fmt: skip
 
 SUBJECT = re.compile(r"(contract|treatment|safety_net)\.[a-z][a-z_]*\.v[1-9][0-9]*")
