@@ -28,7 +28,7 @@ import asyncpg
 
 from deploy.backup_folder import FORMAT, MANIFEST, SECRETS, open_private, write_file, write_sums
 from deploy.cluster import find_install
-from deploy.console import Unusable, console
+from deploy.console import Unusable, command, console
 from deploy.databases import connected, count_rows
 from deploy.demo.load import MARKER
 from deploy.engines import Postgres
@@ -183,34 +183,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make backup", description="save the three databases and the secrets")
     parser.add_argument("--folder", type=Path, help="where to (default: backups/<time> in the state folder)")
     asked = parser.parse_args(arguments)
+    return command("backup", lambda: save(asked.folder))
+
+
+def save(wanted: Path | None) -> None:
+    """Save into this folder, which must not be there yet; without one, into the state folder's backups."""
+    settings = read_settings()
+    embedded_only(settings, "backup")
+    state = State(settings.data)
+    if not (state.folder / "postgres").exists() or not state.secrets.is_dir():
+        raise Unusable(f"there is nothing to save in {state.folder}: no system was ever started there")
+    folder = Path(os.path.abspath(wanted or state.folder / "backups" / f"{clock.now():%Y%m%d-%H%M%S}"))
+    if folder.exists():
+        raise Unusable(f"{folder} is there already: a backup is never written over another")
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    began = time.monotonic()
+    running = False
     try:
-        settings = read_settings()
-        embedded_only(settings, "backup")
-        state = State(settings.data)
-        if not (state.folder / "postgres").exists() or not state.secrets.is_dir():
-            raise Unusable(f"there is nothing to save in {state.folder}: no system was ever started there")
-        folder = Path(os.path.abspath(asked.folder or state.folder / "backups" / f"{clock.now():%Y%m%d-%H%M%S}"))
-        if folder.exists():
-            raise Unusable(f"{folder} is there already: a backup is never written over another")
-        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        began = time.monotonic()
-        running = False
-        try:
-            state.take()
-        except Taken:
-            running = True
-        try:
-            with administered(state, Secrets(state), running=running) as admin_url:
-                manifest = asyncio.run(back_up(admin_url, state, folder))
-        finally:
-            state.leave()
-        console.say(_summary(folder, manifest, time.monotonic() - began))
-        return 0
-    except Unusable as error:
-        console.say(f"make backup: {error}")
-        return 1
-    except KeyboardInterrupt:
-        return 130
+        state.take()
+    except Taken:
+        running = True
+    try:
+        with administered(state, Secrets(state), running=running) as admin_url:
+            manifest = asyncio.run(back_up(admin_url, state, folder))
+    finally:
+        state.leave()
+    console.say(_summary(folder, manifest, time.monotonic() - began))
 
 
 def _summary(folder: Path, manifest: dict[str, Any], seconds: float) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 
 from deploy.console import Unusable
+from deploy.settings import read_settings
 
 ATTEMPTS = 8
 REQUEST_SECONDS = 60.0
@@ -37,6 +38,16 @@ class Reply:
         return f"{self.status} {self.code or 'no problem document'} {fields}".rstrip()
 
 
+def credentials() -> dict[str, Any]:
+    """The accounts that the first start of the house wrote down."""
+    path = read_settings().data / "credentials.json"
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise Unusable(f"{path} can't be read: start the house first with `make run`") from None
+    return found
+
+
 class Gateway:
     """The gateway of a running house, spoken to with the accounts of its ``credentials.json``."""
 
@@ -48,6 +59,13 @@ class Gateway:
     async def get(self, who: str, path: str, **query: str) -> Reply:
         """Read something as ``who``, a client or a user by his name in the credentials."""
         return await self._ask("GET", who, path, {}, query=query)
+
+    async def read(self, who: str, path: str, **query: str) -> dict[str, Any]:
+        """The body of what ``who`` reads there. Raises `Unusable` when it is not to be had."""
+        reply = await self.get(who, path, **query)
+        if reply.status != 200:
+            raise Unusable(f"{path} can't be read: {reply.trouble}")
+        return reply.body
 
     async def post(self, who: str, path: str, body: Any, *, key: str, prefer: str | None = None) -> Reply:
         """Post something as ``who``; the key makes it safe to send again."""

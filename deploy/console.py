@@ -6,7 +6,7 @@ import sys
 import time
 import traceback
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,17 @@ class Console:
 
 
 console = Console()
+
+
+def command(verb: str, do: Callable[[], int | None]) -> int:
+    """Carry out ``make verb``; its exit code. What stands in the way is said in one line, 1; Ctrl-C is 130."""
+    try:
+        return do() or 0
+    except Unusable as error:
+        console.say(f"make {verb}: {error}")
+        return 1
+    except KeyboardInterrupt:
+        return 130
 
 
 def explain(error: BaseException | None, log: Path) -> None:

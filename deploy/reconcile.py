@@ -1,15 +1,14 @@
 """`make reconcile`: compare what each service said with what the others heard, and replay the gaps."""
 
 import asyncio
-import json
 import sys
 import time
 from typing import Any
 from uuid import uuid4
 
-from deploy.client import Gateway, gateway
-from deploy.console import Unusable, console, table
-from deploy.settings import SERVICES, read_settings
+from deploy.client import Gateway, credentials, gateway
+from deploy.console import Unusable, command, console, table
+from deploy.settings import SERVICES
 
 # A replayed event needs a moment to be heard.
 HEARD_WITHIN_SECONDS = 30.0
@@ -18,9 +17,9 @@ COUNTS = ("said", "in_stream", "heard", "missing", "replayed")
 RIGHT = frozenset(range(3, 8))
 
 
-async def reconcile(credentials: dict[str, Any]) -> bool:
+async def reconcile(accounts: dict[str, Any]) -> bool:
     """Compare and replay until nothing is missing or time is up; whether everything said has been heard."""
-    async with gateway(credentials) as house:
+    async with gateway(accounts) as house:
         until = time.monotonic() + HEARD_WITHIN_SECONDS
         replayed: dict[tuple[str, str], int] = {}
         while True:
@@ -59,18 +58,7 @@ async def _ask(house: Gateway, label: str) -> dict[str, Any]:
 
 def main() -> int:
     """Exit code 0 when nothing is missing, 1 when something is or the house can't be asked."""
-    try:
-        path = read_settings().data / "credentials.json"
-        try:
-            credentials = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            raise Unusable(f"{path} can't be read: start the house first with `make run`") from None
-        return 0 if asyncio.run(reconcile(credentials)) else 1
-    except Unusable as error:
-        console.say(str(error))
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    return command("reconcile", lambda: 0 if asyncio.run(reconcile(credentials())) else 1)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from deploy.backup import administered, database_url, embedded_only, run_tool
 from deploy.backup_folder import Backup, read_backup
-from deploy.console import Unusable, console
+from deploy.console import Unusable, command, console
 from deploy.databases import connected, count_rows, create_database, migrate
 from deploy.demo.load import MARKER
 from deploy.restored import begin_again, forget_elsewhere, keyring_of, report, service_names
@@ -160,31 +160,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--service", action="append", default=[], help="only this service (several by commas)")
     parser.add_argument("--remove", help="remove a database that an earlier restore put aside")
     asked = parser.parse_args(arguments)
+    return command("restore", lambda: _done(asked))
+
+
+def _done(asked: argparse.Namespace) -> None:
+    settings = read_settings()
+    embedded_only(settings, "restore")
+    names, state, running = service_names(asked.service) or list(SERVICES), State(settings.data), False
+    if bool(asked.folder) == bool(asked.remove):
+        raise Unusable("say FROM=… (a backup), or REMOVE=… (a database put aside)")
     try:
-        settings = read_settings()
-        embedded_only(settings, "restore")
-        names, state, running = service_names(asked.service) or list(SERVICES), State(settings.data), False
-        if bool(asked.folder) == bool(asked.remove):
-            raise Unusable("say FROM=… (a backup), or REMOVE=… (a database put aside)")
-        try:
-            state.take()
-        except Taken:
-            if not asked.remove:
-                raise Unusable("the system runs on this state folder: stop it first") from None
-            running = True
-        try:
-            if asked.remove:
-                _remove(state, asked.remove, running=running)
-            else:
-                _restore(asked, state, names)
-        finally:
-            state.leave()
-        return 0
-    except Unusable as error:
-        console.say(f"make restore: {error}")
-        return 1
-    except KeyboardInterrupt:
-        return 130
+        state.take()
+    except Taken:
+        if not asked.remove:
+            raise Unusable("the system runs on this state folder: stop it first") from None
+        running = True
+    try:
+        if asked.remove:
+            _remove(state, asked.remove, running=running)
+        else:
+            _restore(asked, state, names)
+    finally:
+        state.leave()
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from deploy import data_keys
-from deploy.console import Unusable, console, table
+from deploy.console import Unusable, command, console, table
 from deploy.data_keys import Ring, newest, noted_unused, read_ring, ring_file, seals_from, with_one_more, without
 from deploy.order import embedded_urls
 from deploy.reseal import BATCH, Counts, count, reseal, used
@@ -149,13 +149,7 @@ def run(environment: Mapping[str, str], said: Sequence[str]) -> int:
 
 def main() -> int:
     """Exit code 0 when it was done, 1 when something is still sealed with an older key or stands in the way."""
-    try:
-        return run(os.environ, sys.argv[1:])
-    except Unusable as error:
-        console.say(f"make rotate-data-keys: {error}")
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    return command("rotate-data-keys", lambda: run(os.environ, sys.argv[1:]))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from deploy.console import Unusable, console
+from deploy.console import Unusable, command, console
 from deploy.secrets import Secrets, signing_key
 from deploy.settings import read_settings
 from deploy.state import State, write_private
@@ -65,12 +65,11 @@ def rotate(path: Path, at_once: bool) -> str:
 
 def main() -> int:
     """Exit code 0 when the keys were rotated, 1 when not."""
-    try:
-        console.say(rotate(Secrets(State(read_settings().data)).signing_keys, "--at-once" in sys.argv[1:]))
-    except Unusable as error:
-        console.say(f"make rotate-keys: {error}")
-        return 1
-    return 0
+    return command("rotate-keys", lambda: _rotate("--at-once" in sys.argv[1:]))
+
+
+def _rotate(at_once: bool) -> None:
+    console.say(rotate(Secrets(State(read_settings().data)).signing_keys, at_once))
 
 
 if __name__ == "__main__":

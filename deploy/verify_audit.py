@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.audit_heads import credentials, read
-from deploy.client import Gateway, gateway
-from deploy.console import Unusable, console, table
+from deploy.client import Gateway, credentials, gateway
+from deploy.console import Unusable, command, console, table
 from deploy.settings import SERVICES
 
 TABLE = ("service", "batches", "rows", "not yet sealed", "last batch", "findings")
@@ -57,7 +56,7 @@ async def verify(house: Gateway, label: str) -> dict[str, Any]:
     whole: dict[str, Any] = {"batches": 0, "rows": 0, "findings": []}
     after: int | None = 0
     while after is not None:
-        step = await read(house, f"/{label}/v1/audit/verification", after=str(after))
+        step = await house.read("auditor", f"/{label}/v1/audit/verification", after=str(after))
         whole["batches"] += step["batches"]
         whole["rows"] += step["rows"]
         whole["findings"] += [finding for finding in step["findings"] if finding not in whole["findings"][-LISTED:]]
@@ -82,7 +81,7 @@ async def compare(
                 f"batches after {restored['forked_after']} of epoch {head.epoch} are on paper only"
             )
             continue
-        items = (await read(house, f"/{head.service}/v1/audit/heads", batch=str(head.batch)))["items"]
+        items = (await house.read("auditor", f"/{head.service}/v1/audit/heads", batch=str(head.batch)))["items"]
         if not items:
             wrong.append(f"{said}: head_missing: the chain has no such batch")
         elif (items[0]["epoch"], items[0]["chain"]) != (head.epoch, head.chain):
@@ -120,26 +119,25 @@ async def verify_audit(accounts: dict[str, Any], heads: Sequence[Head]) -> int:
     return 1 if lines else 2 if beyond else 0
 
 
+def read_heads(page: Path | None) -> list[Head]:
+    """The heads of a printed page that was kept as a file; none without one."""
+    if page is None:
+        return []
+    try:
+        heads = printed_heads(page.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        raise Unusable(f"{page} can't be read") from None
+    if not heads:
+        raise Unusable(f"{page} holds no heads as `make audit-heads` prints them")
+    return heads
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """See the module's own words for the exit codes."""
     parser = argparse.ArgumentParser(prog="make verify-audit", description="verify the audit trail of every service")
     parser.add_argument("--heads", type=Path, help="heads printed by `make audit-heads`, as a file")
     asked = parser.parse_args(arguments)
-    try:
-        heads: list[Head] = []
-        if asked.heads is not None:
-            try:
-                heads = printed_heads(asked.heads.read_text(encoding="utf-8"))
-            except (OSError, UnicodeDecodeError):
-                raise Unusable(f"{asked.heads} can't be read") from None
-            if not heads:
-                raise Unusable(f"{asked.heads} holds no heads as `make audit-heads` prints them")
-        return asyncio.run(verify_audit(credentials(), heads))
-    except Unusable as error:
-        console.say(str(error))
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    return command("verify-audit", lambda: asyncio.run(verify_audit(credentials(), read_heads(asked.heads))))
 
 
 if __name__ == "__main__":

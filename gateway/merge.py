@@ -32,7 +32,7 @@ def merge(documents: Mapping[str, Document]) -> Document:
         for name, schema in document["components"]["schemas"].items():
             schemas[names.get(name, name)] = _point_to(schema, names)
         paths |= _point_to(document["paths"], names)
-    paths = {**paths, **{path: item for path, item in copy.deepcopy(GATEWAY_PATHS).items() if path not in paths}}
+    paths |= copy.deepcopy(GATEWAY_PATHS)
     for path, method, operation in operations(paths):
         _complete(path, method, operation, schemas)
     for schema in schemas.values():

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from shared.kit.problems import Unauthenticated
+
 DESCRIPTION = """\
 县级健康扶贫“三个一批”行动计划的对外接口：大病集中救治、慢病签约服务、重病兜底保障。
 The backend of a county's three health programmes for its registered poor residents.
@@ -14,8 +16,6 @@ The backend of a county's three health programmes for its registered poor reside
 - 请求频率：每个答复的 `RateLimit`、`RateLimit-Policy` 说明余量；超过时为 429，按 `Retry-After` 等待。
 - 正文至多 1 MiB（成批报送 16 MiB）。503 与 504 请稍后用同一幂等键重发。
 """
-
-_TOKEN_EXAMPLE = {"grant_type": "client_credentials", "client_id": "H45022300001", "client_secret": "…"}
 
 SECURITY_SCHEMES: dict[str, Any] = {
     "oauth2": {
@@ -56,17 +56,7 @@ PROBLEM_SCHEMA: dict[str, Any] = {
         },
         "request_id": {"type": "string", "title": "请求编号"},
     },
-    "examples": [
-        {
-            "type": "urn:three-batches:problem:unauthenticated",
-            "title": "Who is asking?",
-            "status": 401,
-            "detail": "请先登录或提供有效的访问令牌。",
-            "code": "unauthenticated",
-            "errors": [],
-            "request_id": "7d8c1c1e-1111-4222-8333-944445555666",
-        }
-    ],
+    "examples": [{**Unauthenticated().body(), "request_id": "7d8c1c1e-1111-4222-8333-944445555666"}],
 }
 
 
@@ -75,45 +65,6 @@ def _says(description: str) -> dict[str, Any]:
 
 
 GATEWAY_PATHS: dict[str, Any] = {
-    "/oauth/token": {
-        "post": {
-            "tags": ["oauth 令牌"],
-            "summary": "取得访问令牌",
-            "operationId": "token",
-            "requestBody": {
-                "required": True,
-                "content": {
-                    "application/x-www-form-urlencoded": {
-                        "schema": {
-                            "type": "object",
-                            "required": ["grant_type"],
-                            "properties": {
-                                "grant_type": {
-                                    "type": "string",
-                                    "enum": ["client_credentials", "password", "refresh_token"],
-                                },
-                                "client_id": {"type": "string"},
-                                "client_secret": {"type": "string"},
-                                "username": {"type": "string"},
-                                "password": {"type": "string"},
-                                "refresh_token": {"type": "string"},
-                            },
-                        },
-                        "example": _TOKEN_EXAMPLE,
-                    }
-                },
-            },
-            "responses": {"200": _says("access_token、token_type、expires_in")},
-        }
-    },
-    "/.well-known/jwks.json": {
-        "get": {
-            "tags": ["oauth 令牌"],
-            "summary": "验证令牌所用的公钥（JWKS）",
-            "operationId": "jwks",
-            "responses": {"200": _says("RFC 7517 公钥集合")},
-        }
-    },
     "/healthz": {
         "get": {
             "tags": ["gateway 网关"],

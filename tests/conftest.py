@@ -74,18 +74,21 @@ class Starter:
         await migrate(service, urls.owner_url, urls.service_role)
         return urls
 
-    @asynccontextmanager
-    async def running(self, app: FastAPI, service: str, urls: Urls, **more: str) -> AsyncIterator[FastAPI]:
-        """A service's app with its lifespan, on this database."""
-        environment = {
+    def environment(self, service: str, urls: Urls, **more: str) -> dict[str, str]:
+        """What a service on this database reads at its start."""
+        return {
             f"{service.upper()}_DATABASE_URL": urls.service_url,
             "NATS_URL": self.nats.url,
             "DATA_KEYS": self.issuer.data_keys,
             "TOKEN_JWKS_URL": self.issuer.url,
             **more,
         }
+
+    @asynccontextmanager
+    async def running(self, app: FastAPI, service: str, urls: Urls, **more: str) -> AsyncIterator[FastAPI]:
+        """A service's app with its lifespan, on this database."""
         with pytest.MonkeyPatch.context() as patch:
-            for name, value in environment.items():
+            for name, value in self.environment(service, urls, **more).items():
                 patch.setenv(name, value)
             async with app.router.lifespan_context(app):
                 yield app

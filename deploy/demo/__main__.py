@@ -1,10 +1,9 @@
 """``python -m deploy.demo``: the demo county into the running house, once, and a table of its settlements."""
 
 import asyncio
-import json
 import sys
 
-from deploy.client import gateway
+from deploy.client import credentials, gateway
 from deploy.console import Unusable, console
 from deploy.demo.load import load, loaded, settlement_table, settlements, still_there
 from deploy.settings import read_settings
@@ -13,8 +12,7 @@ from deploy.state import State
 
 async def demo(state: State) -> None:
     """Load what is not loaded, wait for the settlements and show them."""
-    credentials = json.loads(state.credentials.read_text(encoding="utf-8"))
-    async with gateway(credentials) as house:
+    async with gateway(credentials()) as house:
         bills = loaded(state)
         if not (bills and await still_there(house, bills)):
             bills = await load(house, state)

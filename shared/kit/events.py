@@ -1,19 +1,18 @@
 """What one service says to another: the class of an event, and its envelope (CloudEvents 1.0)."""
 
 import json
-import types
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, NamedTuple, Self, Union, get_args, get_origin
+from typing import Any, ClassVar, NamedTuple, Self
 from uuid import UUID, uuid4
 
 import msgspec
-from annotated_types import Ge, Gt
 from pydantic import BaseModel, ConfigDict
 
 from shared.kit import clock
 from shared.kit.log import request_id
+from shared.kit.structs import struct_of
 
 
 class Event(BaseModel):
@@ -51,7 +50,7 @@ class Envelope:
 
     def to_bytes(self) -> bytes:
         """The JSON text of the envelope."""
-        return enveloped(self.event_id, self.subject, self.time, self.request_id, msgspec.json.encode(self.data))
+        return enveloped(self.event_id, self.subject, self.time, self.request_id, self.data)
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Self:
@@ -66,9 +65,15 @@ class Envelope:
         )
 
 
-def enveloped(event_id: UUID, subject: str, time: datetime, said_for: str, data: bytes) -> bytes:
-    """The JSON text of an envelope around data that is JSON text already; ``said_for`` is the request's id."""
-    return msgspec.json.encode(
+_encoder = msgspec.json.Encoder()
+
+
+Data = dict[str, Any] | msgspec.Struct | bytes
+
+
+def enveloped(event_id: UUID, subject: str, time: datetime, said_for: str, data: Data) -> bytes:
+    """The JSON text of an envelope around data, or around its JSON text; ``said_for`` is the request's id."""
+    return _encoder.encode(
         {
             "specversion": "1.0",
             "id": event_id,
@@ -77,7 +82,7 @@ def enveloped(event_id: UUID, subject: str, time: datetime, said_for: str, data:
             "time": clock.rfc3339(time),
             "datacontenttype": "application/json",
             "requestid": said_for,
-            "data": msgspec.Raw(data),
+            "data": msgspec.Raw(data) if isinstance(data, bytes) else data,
         }
     )
 
@@ -109,7 +114,7 @@ class Reader:
     def __init__(self, event: type[Event], *, unread: Collection[str] = ()) -> None:
         self.subject = event.subject
         self._letters = msgspec.json.Decoder(_Letter)
-        self._data = msgspec.json.Decoder(_shape(event, unread))
+        self._data = msgspec.json.Decoder(struct_of(event, unread=unread))
 
     def read(self, raw: bytes) -> Heard:
         """One envelope with its data."""
@@ -117,27 +122,3 @@ class Reader:
         if letter.type != self.subject:
             raise msgspec.ValidationError("another event's subject")
         return Heard(letter.id, letter.requestid, self._data.decode(letter.data), bytes(letter.data))
-
-
-def _shape(model: type[BaseModel], unread: Collection[str] = ()) -> type[msgspec.Struct]:
-    """A model's fields as a struct that takes all of them, and nothing else."""
-    fields = []
-    for name, field in model.model_fields.items():
-        kind: Any = msgspec.Raw if name in unread else _kind(field.annotation)
-        for bound in field.metadata:
-            if isinstance(bound, Gt | Ge):
-                low = {"gt": bound.gt} if isinstance(bound, Gt) else {"ge": bound.ge}
-                kind = Annotated[kind, msgspec.Meta(**low)]
-            else:
-                raise TypeError(f"{model.__name__}.{name} has a bound no struct has: {bound!r}")
-        fields.append((name, kind))
-    return msgspec.defstruct(model.__name__, fields, forbid_unknown_fields=True, frozen=True)
-
-
-def _kind(annotation: Any) -> Any:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return _shape(annotation)
-    origin, args = get_origin(annotation), tuple(_kind(each) for each in get_args(annotation))
-    if origin in (Union, types.UnionType):
-        return Union[args]  # noqa: UP007
-    return origin[args] if origin is not None else annotation

@@ -61,7 +61,7 @@ class ServiceSettings(OutsideSettings):
     data_keys_file: Path | None = Field(default=None, validation_alias="DATA_KEYS_FILE")
     token_jwks_url: str = Field(validation_alias="TOKEN_JWKS_URL")
     token_issuer: str = Field(default="three-batches", validation_alias="TOKEN_ISSUER")
-    # Relay and consumers run inside the service unless a deployment runs `worker.py` as a process of its own.
+    # Relay and consumers run inside the service unless a deployment runs them alone (`shared.kit.alone`).
     run_worker: bool = True
 
     @classmethod

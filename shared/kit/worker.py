@@ -1,12 +1,10 @@
-"""The part of a service that hears and says: inside the service by default, or alone as a process."""
+"""The part of a service that hears and says: inside the service by default, or alone as a process (`alone`)."""
 
 import asyncio
 import contextlib
-import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from fastapi import FastAPI
 from sqlalchemy import delete, text
 
 from shared.kit.bus import Bus, BusAway
@@ -107,21 +105,3 @@ class Worker:
                 level = "warning" if is_transient(error) else "error"
                 log(level, "job_failed", code=job.do.__name__, error_type=type(error).__name__)
             await asyncio.sleep(job.every_seconds)
-
-
-def run_alone(app: FastAPI) -> None:
-    """Run a service's worker as a process of its own, without its HTTP side, until it is told to stop."""
-
-    async def run() -> None:
-        stopped = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-        async with app.router.lifespan_context(app):
-            worker: Worker = app.state.worker
-            # Those who commit are other processes: nothing that waits is in anybody's hand here.
-            worker.relay.left_seconds = 0
-            if not worker.started:
-                worker.start()
-            await stopped.wait()
-
-    asyncio.run(run())

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.bills.form import DischargeBill
 from tests.bench.bills import Bills
 from tests.bench.deciding import CASES, cases, decide, flat
 from tests.bench.figures import Row, Target, percentile
@@ -19,7 +20,6 @@ from tests.bench.machine import Process, Spent, _families
 from tests.bench.people import CLIENTS, people
 from tests.bench.report import BEGIN, END, Report, write
 from tests.bench.wire import LOST, Client, Connection, Load, closed_loop, open_loop
-from treatment_service.discharges.schemas import DischargeBill
 from treatment_service.intake.endpoints import BATCH_LIMIT
 from treatment_service.intake.formats.ndjson import MOST_LINES
 

@@ -9,7 +9,7 @@ import signal
 import sys
 from typing import Any
 
-from shared.kit.worker import run_alone
+from shared.kit.alone import run_alone
 from tests.faults.seams import Seams
 
 

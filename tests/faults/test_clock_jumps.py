@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from shared.bills.form import EXAMPLE
 from shared.events.contract import InstitutionChanged, ResidentChanged
 from shared.kit import clock
 from shared.kit.bus import Bus
@@ -14,7 +15,6 @@ from shared.kit.events import Envelope, Event
 from shared.kit.identity_number import check_digit
 from tests.clients import client_of
 from tests.faults.conftest import APPS, Pair, eventually
-from treatment_service.discharges.schemas import EXAMPLE
 
 JUMPS = (0, 3600, -3600, 7200, -7200)
 BILLS = "/treatment/v1/discharges"

@@ -67,7 +67,7 @@ async def test_the_document_is_one_of_all_services_and_kept_for_a_while(issuer: 
         home.treatment.document = DOCUMENT
         got = (await client.get("/openapi.json")).json()
         assert got["openapi"] == "3.1.0"
-        assert {"/treatment/v1/discharges", "/oauth/token", "/readyz"} <= got["paths"].keys()
+        assert {"/treatment/v1/discharges", "/readyz"} <= got["paths"].keys()
         home.treatment.document = {"paths": {}}
         assert (await client.get("/openapi.json")).json() == got
 

@@ -1,4 +1,4 @@
-"""House rules that look at the whole tree: capabilities, kit, migrations, import contracts, events."""
+"""House rules that look at the whole tree: capabilities, kit, imports, migrations, import contracts, events."""
 
 import ast
 import contextlib
@@ -15,10 +15,10 @@ CAPABILITY_PATH = re.compile(r"services/(?P<service>[a-z-]+)/(?P<package>[a-z_]+
 
 # To enter the kit a file is used unchanged by all and holds no domain noun. This list is the door.
 KIT = {
-    "__init__", "audit", "bus", "caller", "clock", "combiner", "cursors", "database", "direct", "events", "fields",
-    "http", "idempotency", "identity_number", "inbox", "log", "migrations", "money", "operations", "outbox", "outside",
-    "policy", "problems", "reconciliation", "refusals", "scope", "seal_chain", "sealer", "sealing", "service",
-    "settings", "strict_json", "tokens", "trail", "verification", "waits", "worker",
+    "__init__", "alone", "audit", "bus", "caller", "clock", "combiner", "cursors", "database", "direct", "events",
+    "fields", "http", "idempotency", "identity_number", "inbox", "log", "migrations", "money", "operations", "outbox",
+    "outside", "policy", "problems", "reconciliation", "refusals", "scope", "seal_chain", "sealer", "sealing",
+    "service", "settings", "strict_json", "structs", "tokens", "trail", "verification", "waits", "worker",
 }  # fmt: skip
 
 SUBJECT = re.compile(r"(contract|treatment|safety_net)\.[a-z][a-z_]*\.v[1-9][0-9]*")
@@ -91,6 +91,36 @@ def heads(files: Sequence[File]) -> dict[str, list[str]]:
         down = values.get("down_revision")
         below |= set(down if isinstance(down, tuple) else [down]) - {None}
     return {service: sorted(here - below) for service, (here, below) in chains.items()}
+
+
+def circles(files: Sequence[File]) -> Iterator[str]:
+    """Modules that import each other, also over others and inside functions: none of them is read before the rest."""
+    modules = {_module(file.path): file for file in files}
+    imports = {name: _imported(file, modules) - {name} for name, file in modules.items()}
+    while free := {name for name, others in imports.items() if not others}:
+        imports = {name: others - free for name, others in imports.items() if name not in free}
+    while free := imports.keys() - {other for others in imports.values() for other in others}:
+        imports = {name: others for name, others in imports.items() if name not in free}
+    for name, others in sorted(imports.items()):
+        yield f"{modules[name].path}: imports itself by way of {', '.join(sorted(others))}"
+
+
+def _module(path: str) -> str:
+    """The name by which a file is imported."""
+    inside = re.sub(r"^services/[a-z-]+/(?=[a-z_]+_service/)", "", path)
+    return inside.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+
+
+def _imported(file: File, modules: Mapping[str, File]) -> set[str]:
+    """The modules among these that a file imports; of a package, the module that is taken out of it."""
+    named: set[str] = set()
+    for node in ast.walk(file.tree):
+        if isinstance(node, ast.Import):
+            named |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inside = {f"{node.module}.{alias.name}": node.module for alias in node.names}
+            named |= {name if name in modules else package for name, package in inside.items()}
+    return named & modules.keys()
 
 
 def _assigned(tree: ast.Module) -> dict[str, Any]:

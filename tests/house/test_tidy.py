@@ -66,11 +66,21 @@ def test_the_kit_holds_only_the_listed_files() -> None:
     assert not gone, f"on the kit's list and not in the kit: {sorted(gone)}"
 
 
+def test_services_share_words_plumbing_and_the_bill() -> None:
+    shared = [path for path in paths() if path.startswith("shared/") and path != "shared/__init__.py"]
+    assert {path.split("/")[1] for path in shared} == {"events", "bills", "kit"}
+
+
 def test_every_capability_is_under_an_import_contract() -> None:
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
         "contracts"
     ]
     no_complaints(layout.outside_contracts(paths(), contracts), looked_at=len(contracts), at_least=4)
+
+
+def test_no_modules_import_each_other() -> None:
+    files = at(python_files(), *OURS, "tests/")
+    no_complaints(layout.circles(files), looked_at=len(files), at_least=300)
 
 
 # --- money, transactions, sessions -------------------------------------------------------------------------------
@@ -85,7 +95,7 @@ def test_no_float_in_models_rules_events_and_money() -> None:
     wanted = [
         file
         for file in hand_written()
-        if file.path.startswith(("shared/events/", "shared/kit/money"))
+        if file.path.startswith(("shared/bills/", "shared/events/", "shared/kit/money"))
         or (file.path.startswith("services/") and ("/rules" in file.path or file.name == "models.py"))
     ]
     no_complaints(each(tidy.floats, wanted), looked_at=len(wanted), at_least=12)

@@ -132,6 +132,17 @@ def test_a_strange_file_in_the_kit_is_found() -> None:
     assert [line.split(":")[0] for line in layout.strange_kit(bad + good)] == bad
 
 
+def test_a_circle_is_found() -> None:
+    main = File(f"{FOLDER}/main.py", "from treatment_service.discharges import service\n")
+    service = File(f"{FOLDER}/discharges/service.py", "import shared.kit.worker\n")
+    worker = File("shared/kit/worker.py", "def f():\n    from treatment_service.main import app\n")
+    before = File("deploy/run.py", "import treatment_service.main\n")
+    after = File("shared/kit/clock.py", "import datetime\n")
+    assert list(layout.circles([main, service, before, after])) == []
+    found = list(layout.circles([before, main, service, worker, after]))
+    assert {line.split(":")[0] for line in found} == {main.path, service.path, worker.path}
+
+
 def test_models_that_alembic_does_not_see_are_found() -> None:
     models = [File(f"{FOLDER}/{name}/models.py", "") for name in ("discharges", "registry", "cases")]
     env = "from treatment_service.discharges import models\nimport treatment_service.registry.models\n"

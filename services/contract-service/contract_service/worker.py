@@ -1,7 +1,7 @@
 """contract-service over events: what it says, what it hears.
 
-It runs inside the service; ``python -m contract_service.worker`` runs it alone, beside services started with
-``CONTRACT_RUN_WORKER=false``.
+It runs inside the service; ``python -m shared.kit.alone contract_service.main`` runs it alone, beside services
+started with ``CONTRACT_RUN_WORKER=false``.
 """
 
 from fastapi import FastAPI
@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from contract_service.accounts.service import forget_failures
 from contract_service.tokens.service import forget_what_is_over
 from shared.events.contract import InstitutionChanged, ResidentChanged
-from shared.kit.worker import DAILY, Job, Wiring, run_alone
+from shared.kit.worker import DAILY, Job, Wiring
 
 
 def wiring(_: FastAPI) -> Wiring:
@@ -20,9 +20,3 @@ def wiring(_: FastAPI) -> Wiring:
         hears=[],
         jobs=[Job(DAILY, forget_what_is_over), Job(DAILY, forget_failures)],
     )
-
-
-if __name__ == "__main__":
-    from contract_service.main import app
-
-    run_alone(app)

@@ -1,7 +1,7 @@
 """safety-net-service over events: what it says, what it hears, what it does by the clock.
 
-It runs inside the service; ``python -m safety_net_service.worker`` runs it alone, beside services started with
-``SAFETY_NET_RUN_WORKER=false``.
+It runs inside the service; ``python -m shared.kit.alone safety_net_service.main`` runs it alone, beside services
+started with ``SAFETY_NET_RUN_WORKER=false``.
 """
 
 from fastapi import FastAPI
@@ -12,7 +12,7 @@ from shared.events.safety_net import BillSettled
 from shared.events.treatment import DischargeBilled, DischargeCorrected, DischargeVoided
 from shared.kit.events import Reader
 from shared.kit.inbox import Consumer, Many
-from shared.kit.worker import Job, Wiring, run_alone
+from shared.kit.worker import Job, Wiring
 
 LOOK_EVERY_SECONDS = 0.2
 
@@ -32,9 +32,3 @@ def wiring(app: FastAPI) -> Wiring:
         ],
         jobs=[Job(LOOK_EVERY_SECONDS, hearing.look_at_due)],
     )
-
-
-if __name__ == "__main__":
-    from safety_net_service.main import app
-
-    run_alone(app)

@@ -1,7 +1,7 @@
 """treatment-service over events: what it says, what it hears.
 
-It runs inside the service; ``python -m treatment_service.worker`` runs it alone, beside services started with
-``TREATMENT_RUN_WORKER=false``.
+It runs inside the service; ``python -m shared.kit.alone treatment_service.main`` runs it alone, beside services
+started with ``TREATMENT_RUN_WORKER=false``.
 """
 
 from fastapi import FastAPI
@@ -11,7 +11,7 @@ from shared.events.safety_net import BillSettled
 from shared.events.treatment import DischargeBilled, DischargeCorrected, DischargeVoided
 from shared.kit.events import Reader
 from shared.kit.inbox import Consumer, Many
-from shared.kit.worker import Job, Wiring, run_alone
+from shared.kit.worker import Job, Wiring
 from treatment_service.discharges.consumers import hear_settled, hear_settled_together
 from treatment_service.discharges.service import place_changes
 from treatment_service.registry.consumers import hear_institution, hear_resident
@@ -33,9 +33,3 @@ def wiring(app: FastAPI) -> Wiring:
         ],
         jobs=[Job(PLACE_EVERY_SECONDS, place_changes)],
     )
-
-
-if __name__ == "__main__":
-    from treatment_service.main import app
-
-    run_alone(app)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
-from treatment_service.discharges.schemas import EXAMPLE
+from shared.bills.form import EXAMPLE
 
 NAMES = ("测试甲", "a", "·", "é", "𠮷野", "王 五", "x" * 200, "名" * 200, "\u3000名", "A:B", 'a"b', "a\\b")
 NUMBERS = (None, "450223197503120006", "45022319750312004x", "出生证 １２", "A B-1", "N" * 64)

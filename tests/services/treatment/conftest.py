@@ -10,12 +10,12 @@ import pytest
 from fastapi import FastAPI
 
 from deploy.settings import Urls
+from shared.bills.form import EXAMPLE
 from shared.events.contract import IdentityDigest, InstitutionChanged, Period, ResidentChanged
 from shared.kit.idempotency import kept_key
 from shared.kit.scope import SERVICE
 from tests.clients import Client, Issuer, client_of
 from tests.conftest import Starter
-from treatment_service.discharges.schemas import EXAMPLE
 from treatment_service.main import app
 from treatment_service.registry.consumers import hear_institution, hear_resident
 

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
+from shared.bills.form import DischargeBill
 from shared.kit.caller import Caller, allowed
 from shared.kit.cursors import Paging
 from shared.kit.database import Database, Session
@@ -17,7 +18,6 @@ from shared.kit.waits import preferred_seconds
 from treatment_service.discharges import service
 from treatment_service.discharges.schemas import (
     DischargeAnswer,
-    DischargeBill,
     DischargeChangePage,
     DischargeChangeRead,
     DischargeCorrection,

@@ -8,6 +8,9 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.bills.facts import SealedPatient, facts
+from shared.bills.form import DischargeBill
+from shared.bills.rules import impossible
 from shared.events.safety_net import BillSettled
 from shared.events.treatment import DischargeBilled, DischargeCorrected, DischargeVoided
 from shared.kit import clock, identity_number
@@ -21,7 +24,6 @@ from shared.kit.sealing import Keyring, plain_name
 from treatment_service.discharges import rules
 from treatment_service.discharges.models import BillSettlement, BillVersion, Discharge, DischargeChange
 from treatment_service.discharges.repository import PORTION, Discharges
-from treatment_service.discharges.schemas import DischargeBill
 from treatment_service.errors import BillAlreadyRecorded, BillVoided, NotYourInstitution, VersionConflict
 from treatment_service.registry.models import InstitutionCopy
 from treatment_service.registry.repository import Registry
@@ -43,34 +45,23 @@ Outcomes = Sequence[Recorded | Problem | None]
 
 @dataclass(frozen=True)
 class Sealed:
-    """A bill with its patient sealed: what is stored, and the digests that find him."""
+    """A bill with its patient sealed: what is stored."""
 
     bill: DischargeBill
     content: dict[str, Any]
-    identity_digest: str | None
-    name_digest: str
-    sealed_identity: str | None
-    sealed_name: str
+    patient: SealedPatient
 
     @classmethod
     def of(cls, bill: DischargeBill, keyring: Keyring) -> "Sealed":
-        """Seal the patient's number and name; the number in its canonical form."""
-        number = bill.patient.identity_number
-        canonical = None if number is None else identity_number.canonical(number)
-        return cls(
-            bill=bill,
-            content=bill.model_dump(mode="json", exclude={"patient"}),
-            identity_digest=None if canonical is None else keyring.digest(canonical),
-            name_digest=keyring.name_digest(bill.patient.name),
-            sealed_identity=None if canonical is None else keyring.seal(canonical),
-            sealed_name=keyring.seal(bill.patient.name),
-        )
+        """Seal the patient's number and name."""
+        content = bill.model_dump(mode="json", exclude={"patient"})
+        return cls(bill, content, SealedPatient.of(bill.patient, keyring))
 
     def head(self, **more: Any) -> dict[str, Any]:
         """The columns by which bills are found."""
         stay = self.bill.stay
         return {
-            "identity_digest": self.identity_digest,
+            "identity_digest": self.patient.identity_digest,
             "admission_no": stay.admission_no,
             "admitted_on": stay.admitted_on,
             "discharged_on": stay.discharged_on,
@@ -88,29 +79,14 @@ class Sealed:
             "kind": kind,
             "reason": reason,
             "content": self.content,
-            "sealed_identity": self.sealed_identity,
-            "sealed_name": self.sealed_name,
+            "sealed_identity": self.patient.sealed_identity,
+            "sealed_name": self.patient.sealed_name,
             "recorded_by": caller.subject,
         }
 
     def facts(self, discharge_id: UUID) -> dict[str, Any]:
         """The bill as other services hear it."""
-        bill = self.bill
-        amounts = {**bill.charges.model_dump(), **bill.reimbursements.model_dump()}
-        return {
-            "discharge_id": discharge_id,
-            "version": bill.version,
-            "institution_code": bill.institution_code,
-            "bill_no": bill.bill_no,
-            "identity_digest": self.identity_digest,
-            "name_digest": self.name_digest,
-            "sealed_name": self.sealed_name,
-            **bill.stay.model_dump(),
-            "diagnoses": [{"code": each.code, "principal": each.principal} for each in bill.diagnoses],
-            **{f"{name}_fen": fen for name, fen in amounts.items()},
-            **bill.circumstances.model_dump(),
-            "recorded_at": clock.now(),
-        }
+        return facts(self.bill, self.patient, discharge_id, clock.now())
 
 
 async def record_bills(
@@ -136,7 +112,8 @@ async def record_bills(
             await asyncio.sleep(0)
     # In one order, whatever the order of the lines: two batches with the same bills must not wait for each other.
     drafts.sort(key=lambda draft: (draft[1].bill.institution_code, draft[1].bill.bill_no))
-    counties = await Registry(session).counties_of(d.identity_digest for _, d, _ in drafts if d.identity_digest)
+    digests = [sealed.patient.identity_digest for _, sealed, _ in drafts]
+    counties = await Registry(session).counties_of(digest for digest in digests if digest)
     heads = [_head_of_first(s, one, caller, institutions[s.bill.institution_code], counties) for _, s, one in drafts]
     added = await discharges.add(heads, [sealed.version(number, "bill", None, caller) for _, sealed, number in drafts])
     for done, ((place, sealed, discharge_id), head) in enumerate(zip(drafts, heads, strict=True)):
@@ -164,7 +141,7 @@ def _refusal(
     errors = [] if institution else [unknown]
     if not first:
         errors.append(FieldError("/version", "version_not_first", "首次报送的版本号应为 1；更正请走更正接口。"))
-    errors += rules.impossible(bill, clock.today())
+    errors += impossible(bill, clock.today())
     return Invalid(errors) if errors else None
 
 
@@ -178,7 +155,7 @@ def _head_of_first(
         bill_no=sealed.bill.bill_no,
         version=1,
         state="recorded",
-        county_code=counties.get(sealed.identity_digest or "", institution.county_code),
+        county_code=counties.get(sealed.patient.identity_digest or "", institution.county_code),
         recorded_county_code=caller.county_code if window else institution.county_code,
         recorded_by_window=window,
     )
@@ -248,7 +225,7 @@ async def correct(
         return Recorded(discharge_id, fresh=False)
     if bill.version != known.version + 1:
         raise VersionConflict
-    if errors := rules.impossible(bill, clock.today()):
+    if errors := impossible(bill, clock.today()):
         raise Invalid([FieldError(f"/bill{error.pointer}", error.code, error.detail) for error in errors])
     sealed = Sealed.of(bill, keyring)
     await discharges.add_version(sealed.version(discharge_id, "correction", reason, caller))

@@ -11,6 +11,7 @@ from fastapi import APIRouter, FastAPI, Header, Request, Response
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Connection
 
+from shared.bills.form import EXAMPLE
 from shared.kit import clock, idempotency
 from shared.kit.caller import Caller, allowed, caller_of, reason_of
 from shared.kit.combiner import NotWritten, TooMuchWaiting
@@ -21,7 +22,6 @@ from shared.kit.scope import Scope
 from shared.kit.strict_json import BODY_LIMIT, MIB, StrictRoute, UnsupportedMediaType, read_body
 from shared.kit.tokens import TokenVerifier, bearer
 from shared.kit.waits import preferred_seconds
-from treatment_service.discharges.schemas import EXAMPLE
 from treatment_service.intake import service
 from treatment_service.intake.formats import bill as bills
 from treatment_service.intake.formats import ndjson

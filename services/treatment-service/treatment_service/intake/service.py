@@ -12,20 +12,25 @@ from asyncpg import Record
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.bills.facts import SealedPatient, facts_of
+from shared.bills.form import DischargeBill
+from shared.bills.rules import contradictions
 from shared.events.treatment import DischargeBilled
-from shared.kit import clock, identity_number
+from shared.kit import clock
 from shared.kit.caller import Caller
 from shared.kit.combiner import SETTINGS, Combiner, Pair
 from shared.kit.database import Database
 from shared.kit.direct import Direct
+from shared.kit.events import enveloped
 from shared.kit.log import request_id
+from shared.kit.money import yuan
 from shared.kit.outbox import Said
 from shared.kit.problems import Problem
 from shared.kit.scope import Scope
 from shared.kit.sealing import Keyring
 from shared.kit.waits import Waiter, Waits
 from treatment_service.discharges import rules, service
-from treatment_service.discharges.schemas import DischargeAnswer, DischargeBill
+from treatment_service.discharges.schemas import DischargeAnswer
 from treatment_service.intake.formats import bill as bills
 from treatment_service.intake.formats.bill import Read
 from treatment_service.intake.repository import CHUNK, RECORD, Intake
@@ -67,7 +72,7 @@ class Answer(Struct, gc=False):
             None,
             bill.stay.admitted_on,
             bill.stay.discharged_on,
-            bill.charges.total,
+            yuan(draft.read.charged[0]),
             clock.rfc3339(recorded_at),
         )
 
@@ -91,73 +96,13 @@ class Draft(NamedTuple):
     @classmethod
     def of(cls, read: Read, keyring: Keyring) -> "Draft":
         """Seal the patient and write the event down."""
-        bill, event_id = read.bill, uuid4()
-        patient, discharge_id = bill.patient, rules.discharge_id_of(bill.institution_code, bill.bill_no)
-        digest = sealed_identity = None
-        if patient.identity_number is not None:
-            canonical = identity_number.canonical(patient.identity_number)
-            digest, sealed_identity = keyring.digest(canonical), keyring.seal(canonical)
-        sealed_name = keyring.seal(patient.name)
-        facts = _facts(read, discharge_id, digest, keyring.name_digest(patient.name), sealed_name)
-        payload = _envelope(event_id, facts)
-        return cls(read, discharge_id, event_id, digest, sealed_identity, sealed_name, payload)
-
-
-def _facts(
-    read: Read, discharge_id: UUID, identity_digest: str | None, name_digest: str, sealed_name: str
-) -> dict[str, Any]:
-    """The bill as `DischargeBilled` tells it."""
-    bill, stay, circumstances = read.bill, read.bill.stay, read.bill.circumstances
-    total, in_scope, non_medical, drugs, catalogue_drugs = read.charged
-    basic, critical, supplementary, assistance, topup, other = read.reimbursed
-    return {
-        "discharge_id": discharge_id,
-        "version": 1,
-        "institution_code": bill.institution_code,
-        "bill_no": bill.bill_no,
-        "identity_digest": identity_digest,
-        "name_digest": name_digest,
-        "sealed_name": sealed_name,
-        "admission_no": stay.admission_no,
-        "admitted_on": stay.admitted_on,
-        "discharged_on": stay.discharged_on,
-        "care_setting": stay.care_setting,
-        "emergency": stay.emergency,
-        "pay_later_agreement_no": stay.pay_later_agreement_no,
-        "diagnoses": [{"code": each.code, "principal": each.principal} for each in bill.diagnoses],
-        "total_fen": total,
-        "in_scope_fen": in_scope,
-        "non_medical_fen": non_medical,
-        "drugs_fen": drugs,
-        "catalogue_drugs_fen": catalogue_drugs,
-        "basic_insurance_fen": basic,
-        "critical_illness_fen": critical,
-        "supplementary_insurance_fen": supplementary,
-        "medical_assistance_fen": assistance,
-        "government_topup_fen": topup,
-        "other_fen": other,
-        "cause": circumstances.cause,
-        "place": circumstances.place,
-        "referral": circumstances.referral,
-    }
-
-
-def _envelope(event_id: UUID, facts: dict[str, Any]) -> bytes:
-    """The bytes of `events.Envelope`, without going through its classes."""
-    now = clock.now()
-    facts["recorded_at"] = now
-    return _encoder.encode(
-        {
-            "specversion": "1.0",
-            "id": event_id,
-            "source": "/treatment",
-            "type": SUBJECT,
-            "time": clock.rfc3339(now),
-            "datacontenttype": "application/json",
-            "requestid": request_id.get(),
-            "data": facts,
-        }
-    )
+        bill, event_id, now = read.bill, uuid4(), clock.now()
+        discharge_id = rules.discharge_id_of(bill.institution_code, bill.bill_no)
+        patient = SealedPatient.of(bill.patient, keyring)
+        told = facts_of(bill, bills.values(read), patient, discharge_id, now)
+        payload = enveloped(event_id, SUBJECT, now, request_id.get(), told)
+        number, name = patient.sealed_identity, patient.sealed_name
+        return cls(read, discharge_id, event_id, patient.identity_digest, number, name, payload)
 
 
 def clear(read: Read | None, institution_code: str, today: date) -> bool:
@@ -168,7 +113,7 @@ def clear(read: Read | None, institution_code: str, today: date) -> bool:
     return (
         bill.version == 1
         and bill.institution_code == institution_code
-        and rules.possible(read.charged, read.reimbursed, stay.admitted_on, stay.discharged_on, today)
+        and not contradictions(read.charged, read.reimbursed, stay.admitted_on, stay.discharged_on, today)
     )
 
 

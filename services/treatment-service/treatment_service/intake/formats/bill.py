@@ -4,96 +4,43 @@ What it does not take is no refusal yet: the careful reader then looks, and find
 """
 
 import re
+from collections.abc import Callable
 from datetime import date
 from itertools import chain
-from typing import Annotated, Literal, NamedTuple
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET
 
+from shared.bills.facts import told
+from shared.bills.form import (
+    BillCharges,
+    BillCircumstances,
+    BillDiagnosis,
+    BillPatient,
+    BillReferral,
+    BillReimbursements,
+    BillStay,
+    DischargeBill,
+)
+from shared.kit.fields import Code, LawDate, Money, Text
 from shared.kit.money import PATTERN
 from shared.kit.problems import Problem
 from shared.kit.strict_json import parse
-from treatment_service.discharges.schemas import Cause, DischargeBill
+from shared.kit.structs import struct_of
 
-Code = Annotated[str, Meta(min_length=1, max_length=64)]
-Text = Annotated[str, Meta(min_length=1, max_length=200)]
-
-
-class Patient(Struct, forbid_unknown_fields=True, gc=False):
-    identity_number: Code | None
-    name: Text
-
-
-class Stay(Struct, forbid_unknown_fields=True, gc=False):
-    admission_no: Code
-    admitted_on: date
-    discharged_on: date
-    care_setting: Literal["inpatient", "outpatient"]
-    emergency: bool
-    pay_later_agreement_no: Code | None
+if TYPE_CHECKING:
+    Bill = DischargeBill
+else:
+    # Field for field the form, as the type checker sees it; but an amount is still the text that was sent.
+    kinds = {Money: str, LawDate: date}
+    Bill = struct_of(DischargeBill, instead=kinds, patterns_aside=[Code, Text], omitted=["government_topup"])
 
 
-class Diagnosis(Struct, forbid_unknown_fields=True, gc=False):
-    code: Annotated[str, Meta(min_length=1, max_length=40)]
-    name: Text
-    principal: bool
-
-
-class Charges(Struct, forbid_unknown_fields=True, gc=False):
-    total: str
-    in_scope: str
-    non_medical: str
-    drugs: str
-    catalogue_drugs: str
-
-
-class Reimbursements(Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
-    basic_insurance: str
-    critical_illness: str
-    supplementary_insurance: str
-    medical_assistance: str
-    government_topup: str | UnsetType = UNSET
-    other: str
-
-
-class Referral(Struct, forbid_unknown_fields=True, gc=False):
-    kind: Literal["transfer", "emergency_filing", "residence_filing"]
-    number: Code
-    accepted_by_insurer: bool
-
-
-class Circumstances(Struct, forbid_unknown_fields=True, gc=False):
-    cause: Cause
-    place: Literal["mainland", "hong_kong_macau_taiwan", "abroad"]
-    referral: Referral | None
-
-
-class Bill(Struct, forbid_unknown_fields=True, gc=False):
-    """The shape of `DischargeBill`, amounts still as they were written."""
-
-    institution_code: Code
-    bill_no: Code
-    version: Annotated[int, Meta(ge=1, le=1_000_000)]
-    patient: Patient
-    stay: Stay
-    diagnoses: Annotated[list[Diagnosis], Meta(min_length=1, max_length=50)]
-    charges: Charges
-    reimbursements: Reimbursements
-    circumstances: Circumstances
-
-
-class Content(Struct, gc=False):
-    """A bill without its patient, as it is stored and read back."""
-
-    institution_code: str
-    bill_no: str
-    version: int
-    stay: Stay
-    diagnoses: list[Diagnosis]
-    charges: Charges
-    reimbursements: Reimbursements
-    circumstances: Circumstances
+KEPT = [name for name in DischargeBill.model_fields if name != "patient"]
+Content = msgspec.defstruct("Content", KEPT, gc=False)
+"""A bill without its patient, as it is stored and read back."""
 
 
 class Read(NamedTuple):
@@ -105,15 +52,25 @@ class Read(NamedTuple):
     canonical: bytes
 
 
-# Keys that every bill has: its own nine, and those of patient, stay, charges, reimbursements and circumstances.
-KEYS, DIAGNOSIS_KEYS, REFERRAL_KEYS = 9 + 2 + 6 + 5 + 5 + 3, 3, 3
+# Keys that every bill has; those of a diagnosis, of a referral and the one that may be left out come to them.
+ALWAYS = (DischargeBill, BillPatient, BillStay, BillCharges, BillReimbursements, BillCircumstances)
+KEYS = sum(len(part.model_fields) for part in ALWAYS) - 1
+DIAGNOSIS_KEYS, REFERRAL_KEYS = len(BillDiagnosis.model_fields), len(BillReferral.model_fields)
 CODE = re.compile(r"[!-~]+")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-AMOUNTS = re.compile(rf"{PATTERN}(?:\n{PATTERN}){{9,10}}")
+CHARGES, AMOUNTS = len(BillCharges.model_fields), len(BillCharges.model_fields) + len(BillReimbursements.model_fields)
+# One pattern over all of them, one a line: a line feed inside an amount would make them more.
+WRITTEN = re.compile(rf"{PATTERN}(?:\n{PATTERN}){{{AMOUNTS - 1}}}")
 
 _decoder = msgspec.json.Decoder(Bill)
 _encoder = msgspec.json.Encoder()
 _canonical = msgspec.json.Encoder(order="sorted")
+_kept = attrgetter(*KEPT)
+_values: Callable[[Any], tuple[Any, ...]] = msgspec.structs.astuple
+_written = attrgetter(
+    *(f"charges.{name}" for name in BillCharges.model_fields),
+    *(f"reimbursements.{name}" for name in BillReimbursements.model_fields),
+)
 
 
 def read(raw: bytes) -> Read | None:
@@ -150,7 +107,8 @@ def _checked(bill: Bill) -> Read | None:
         codes.append(stay.pay_later_agreement_no)
     if referral is not None:
         codes.append(referral.number)
-    if not all(map(CODE.fullmatch, codes)):
+    # None of them is empty, so they are codes if all of it is.
+    if CODE.fullmatch("".join(codes)) is None:
         return None
     if bill.patient.name.isspace() or any(diagnosis.name.isspace() for diagnosis in bill.diagnoses):
         return None
@@ -162,26 +120,21 @@ def _checked(bill: Bill) -> Read | None:
 
 def _amounts(bill: Bill) -> tuple[list[int], list[int]] | None:
     """The amounts in fen; the one that may be left out is ``0.00`` from here on. None if one is none."""
-    charges, paid = bill.charges, bill.reimbursements
-    if paid.government_topup is UNSET:
-        paid.government_topup = "0.00"
-    written = (
-        *(charges.total, charges.in_scope, charges.non_medical, charges.drugs, charges.catalogue_drugs),
-        *(paid.basic_insurance, paid.critical_illness, paid.supplementary_insurance, paid.medical_assistance),
-        *(paid.government_topup, paid.other),
-    )
-    text = "\n".join(written)
-    # One pattern over all of them; a line feed inside an amount would make them more.
-    if AMOUNTS.fullmatch(text) is None or text.count("\n") != len(written) - 1:
+    reimbursements: Any = bill.reimbursements
+    if reimbursements.government_topup is UNSET:
+        reimbursements.government_topup = "0.00"
+    text = "\n".join(_written(bill))
+    if WRITTEN.fullmatch(text) is None:
         return None
     fen = [int(amount) for amount in text.replace(".", "").split("\n")]
-    return fen[:5], fen[5:]
+    return fen[:CHARGES], fen[CHARGES:]
 
 
 def _keys(bill: Bill) -> int:
     """How many keys the text of a bill has when none stands twice: unknown ones were refused."""
     keys = KEYS + DIAGNOSIS_KEYS * len(bill.diagnoses)
-    if bill.reimbursements.government_topup is not UNSET:
+    reimbursements: Any = bill.reimbursements
+    if reimbursements.government_topup is not UNSET:
         keys += 1
     return keys if bill.circumstances.referral is None else keys + REFERRAL_KEYS
 
@@ -202,15 +155,10 @@ def _texts(bill: Bill) -> chain[str]:
 
 def content(bill: Bill) -> bytes:
     """The bill without its patient, as JSON in the order of its fields."""
-    return _encoder.encode(
-        Content(
-            bill.institution_code,
-            bill.bill_no,
-            bill.version,
-            bill.stay,
-            bill.diagnoses,
-            bill.charges,
-            bill.reimbursements,
-            bill.circumstances,
-        )
-    )
+    return _encoder.encode(Content(*_kept(bill)))
+
+
+def values(read: Read) -> tuple[Any, ...]:
+    """Stay, diagnoses, amounts in fen and circumstances, field by field, for `facts_of`."""
+    stay, circumstances = _values(read.bill.stay), _values(read.bill.circumstances)
+    return (*stay, told(read.bill.diagnoses), *read.charged, *read.reimbursed, *circumstances)

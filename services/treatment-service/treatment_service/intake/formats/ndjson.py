@@ -9,10 +9,11 @@ import msgspec
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.bills.form import DischargeBill
 from shared.kit.caller import Caller
 from shared.kit.problems import Invalid, Problem, field_errors
 from shared.kit.strict_json import BODY_LIMIT, BodyTooLarge, parse
-from treatment_service.discharges.schemas import DischargeAnswer, DischargeBill
+from treatment_service.discharges.schemas import DischargeAnswer
 from treatment_service.discharges.service import BREATH, answers
 from treatment_service.errors import NotYourInstitution, TooManyLines
 from treatment_service.intake.formats import bill as bills
