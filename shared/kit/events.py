@@ -14,6 +14,17 @@ from pydantic import BaseModel, ConfigDict
 
 from shared.kit import clock
 from shared.kit.log import request_id
+from shared.kit.problems import Problem
+
+MOST_BYTES = 1024 * 1024 - 1024
+"""Any NATS takes 1 MiB, the headers included."""
+
+
+class TooLargeToSay(Problem):
+    """Refused before it is written: the event channel would never take it, and all that is said later would wait."""
+
+    status, code, title = 413, "too_large_to_say", "Too large to be told to the other services"
+    detail = "内容过多，无法转告其他系统，未予保存；请减少条目后再提交。"
 
 
 class Event(BaseModel):
@@ -67,8 +78,11 @@ class Envelope:
 
 
 def enveloped(event_id: UUID, subject: str, time: datetime, said_for: str, data: bytes) -> bytes:
-    """The JSON text of an envelope around data that is JSON text already; ``said_for`` is the request's id."""
-    return msgspec.json.encode(
+    """The JSON text of an envelope around data that is JSON text already; ``said_for`` is the request's id.
+
+    Raises `TooLargeToSay`.
+    """
+    letter = msgspec.json.encode(
         {
             "specversion": "1.0",
             "id": event_id,
@@ -80,6 +94,9 @@ def enveloped(event_id: UUID, subject: str, time: datetime, said_for: str, data:
             "data": msgspec.Raw(data),
         }
     )
+    if len(letter) > MOST_BYTES:
+        raise TooLargeToSay
+    return letter
 
 
 class Heard(NamedTuple):
