@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import aiohttp
+import httpx
 
 from deploy.console import Unusable
 from deploy.settings import read_settings
@@ -51,7 +51,7 @@ def credentials() -> dict[str, Any]:
 class Gateway:
     """The gateway of a running house, spoken to with the accounts of its ``credentials.json``."""
 
-    def __init__(self, http: aiohttp.ClientSession, credentials: Mapping[str, Any]) -> None:
+    def __init__(self, http: httpx.AsyncClient, credentials: Mapping[str, Any]) -> None:
         self._http, self._credentials = http, credentials
         self._tokens: dict[str, tuple[float, str]] = {}
         self._asking: dict[str, asyncio.Lock] = {}
@@ -90,16 +90,14 @@ class Gateway:
     async def _send(self, method: str, path: str, headers: Mapping[str, str], body: Any, query: Any) -> Reply:
         url = str(self._credentials["gateway"]) + path
         try:
-            async with self._http.request(method, url, headers=headers, json=body, params=query) as answer:
-                text = await answer.text()
-                status = answer.status
-        except (aiohttp.ClientError, TimeoutError):
+            answer = await self._http.request(method, url, headers=headers, json=body, params=query)
+        except httpx.HTTPError:
             return Reply(0, {"code": "no_answer"})
         try:
-            found = json.loads(text)
+            found = answer.json()
         except ValueError:
             found = None
-        return Reply(status, found if isinstance(found, dict) else {})
+        return Reply(answer.status_code, found if isinstance(found, dict) else {})
 
     async def _token(self, who: str) -> str:
         """A token that is still good for half a minute; callers that need the same one wait for one request."""
@@ -134,17 +132,16 @@ class Gateway:
             account = users[who]
             form = {"grant_type": "password", "username": account["username"], "password": account["password"]}
         try:
-            async with self._http.post(f"{self._credentials['gateway']}/oauth/token", data=form) as answer:
-                found = await answer.json(content_type=None)
-                return Reply(answer.status, found if isinstance(found, dict) else {})
-        except (aiohttp.ClientError, TimeoutError, ValueError):
+            answer = await self._http.post(f"{self._credentials['gateway']}/oauth/token", data=form)
+            found = answer.json()
+        except (httpx.HTTPError, ValueError):
             return Reply(0, {"code": "no_answer"})
+        return Reply(answer.status_code, found if isinstance(found, dict) else {})
 
 
 @asynccontextmanager
 async def gateway(credentials: Mapping[str, Any]) -> AsyncIterator[Gateway]:
     """The gateway of these credentials, for as long as it is needed."""
-    timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
-    connector = aiohttp.TCPConnector(limit=32)
-    async with aiohttp.ClientSession(timeout=timeout, connector=connector) as http:
+    limits = httpx.Limits(max_connections=32)
+    async with httpx.AsyncClient(timeout=REQUEST_SECONDS, limits=limits, trust_env=False) as http:
         yield Gateway(http, credentials)

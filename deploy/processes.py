@@ -13,6 +13,9 @@ from deploy.state import State
 
 PR_SET_PDEATHSIG = 1
 ROTATE_BYTES = 32 * 1024 * 1024
+# How the C library keeps memory (glibc; others don't look): one heap for all threads of a process, and large blocks go
+# back when they are freed. Left to itself it opens a heap for each thread, and after the first large block keeps all.
+FRUGAL = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072"}
 # Loaded before any fork: the child may only call what is already there.
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 

@@ -63,6 +63,7 @@ class Sealed:
 PLACES = (
     Sealed("contract", "residents", "sealed_phone"),
     Sealed("contract", "resident_identities", "sealed_number"),
+    Sealed("contract", "resident_identities", "sealed_last_four"),
     Sealed("contract", "resident_states", "state", "identity,sealed_number"),
     Sealed("contract", "resident_states", "state", "sealed_name"),
     Sealed("contract", "resident_states", "state", "sealed_phone"),
@@ -105,6 +106,8 @@ async def reseal(
     unopened = 0
     for service, url in urls.items():
         async with connected(url, f"the owner of {service}") as owner:
+            if service == "contract":
+                await _keep_last_fours_apart(owner, ring, batch)
             for place in PLACES:
                 if place.service == service:
                     done, stuck = await _reseal_place(owner, place, ring, kid, batch)
@@ -112,6 +115,25 @@ async def reseal(
                     if done or stuck:
                         tell(f"  {place}: {done} sealed with {kid}" + (f", {stuck} can't be opened" if stuck else ""))
     return unopened
+
+
+async def _keep_last_fours_apart(owner: asyncpg.Connection, ring: Keyring, batch: int) -> None:
+    """Seal the last four digits apart where they are not yet: rows of before they were kept."""
+    query = (
+        "select county_code, digest, sealed_number from resident_identities where sealed_last_four is null "
+        "and (county_code, digest) > ($1, $2) order by county_code, digest limit $3 for update skip locked"
+    )
+    change = "update resident_identities set sealed_last_four = $3 where county_code = $1 and digest = $2"
+    after = ("", "")
+    while True:
+        async with owner.transaction():
+            await _whole(owner)
+            rows = await owner.fetch(query, *after, batch)
+            opened = [(row["county_code"], row["digest"], _opened(ring, row["sealed_number"])) for row in rows]
+            await owner.executemany(change, [(*key, ring.seal(text[-4:])) for *key, text in opened if text is not None])
+        if not rows:
+            return
+        after = (rows[-1]["county_code"], rows[-1]["digest"])
 
 
 async def _reseal_place(
@@ -165,11 +187,17 @@ async def _one_pass(
         after = tuple(rows[-1])[: len(key)]
 
 
+def _opened(ring: Keyring, sealed: str) -> str | None:
+    """The text; None when it can't be opened."""
+    try:
+        return ring.open(sealed)
+    except (KeyUnknown, InvalidTag, ValueError):
+        return None
+
+
 def _sealed_again(ring: Keyring, sealed: str, kid: str) -> str | None:
     """The same under the newest key; None when it can't be opened."""
-    try:
-        text = ring.open(sealed)
-    except (KeyUnknown, InvalidTag, ValueError):
+    if (text := _opened(ring, sealed)) is None:
         return None
     fresh = ring.seal(text)
     if not fresh.startswith(f"{kid}."):

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from deploy.processes import Child
+from deploy.processes import FRUGAL, Child
 from deploy.settings import ROOT, SERVICES, Settings, Urls
 from deploy.state import State
 
@@ -74,8 +74,8 @@ def inherited(environment: Mapping[str, str]) -> dict[str, str]:
         if plain.endswith(_OWN) or plain == "NATS_URL":
             continue
         kept[name] = value
-    kept["PYTHONUNBUFFERED"] = "1"
-    return kept
+    # What is set on purpose stays as it is set.
+    return {**FRUGAL, **kept, "PYTHONUNBUFFERED": "1"}
 
 
 def address_of(child: Child) -> tuple[str, int]:

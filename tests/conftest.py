@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
 from fastapi import FastAPI
 
 from deploy.databases import create_database, migrate
 from deploy.engines import Nats, Postgres, start_nats, start_postgres
 from deploy.settings import Urls
 from tests.clients import Issuer
+from tests.gateway.houses import serving
 from tests.long_runs import PAGE, noted
 
 
@@ -45,19 +45,11 @@ def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nats]:
 async def issuer() -> AsyncIterator[Issuer]:
     """Signs tokens, and publishes the key that verifies them where the services look."""
     issuer = Issuer()
-    app = web.Application()
-
-    async def jwks(_: web.Request) -> web.Response:
-        return web.json_response(issuer.jwks())
-
-    app.router.add_get("/jwks", jwks)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    issuer.url = f"http://127.0.0.1:{runner.addresses[0][1]}/jwks"
-    yield issuer
-    await runner.cleanup()
+    app = FastAPI()
+    app.get("/jwks")(issuer.jwks)
+    async with serving(app) as server:
+        issuer.url = f"http://127.0.0.1:{server.port}/jwks"
+        yield issuer
 
 
 class Starter:

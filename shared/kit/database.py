@@ -49,15 +49,30 @@ def plain_url(url: str) -> str:
     return f"postgresql://{rest}" if scheme.split("+")[0] in ("postgresql", "postgres") else url
 
 
-def connect_engine(url: str, *, pool: int = 8, application: str = "three-batches") -> AsyncEngine:
-    """An engine whose connections asyncpg opens itself: several hosts in one address fail over to the writable one."""
+IDLE_SECONDS = 5
+
+
+def connect_engine(
+    url: str, *, pool: int = 8, application: str = "three-batches", idle_seconds: int = IDLE_SECONDS
+) -> AsyncEngine:
+    """An engine whose connections asyncpg opens itself: several hosts in one address fail over to the writable one.
+
+    What was used last is used next, and PostgreSQL closes what nobody used for ``idle_seconds``: after a busy moment a
+    service holds the one or two connections that it works with. The next busy moment opens others.
+    """
     dsn = plain_url(url)
+    settings = {
+        "application_name": application,
+        "jit": "off",
+        "timezone": "Asia/Shanghai",
+        "idle_session_timeout": f"{idle_seconds}s",
+    }
 
     async def connect() -> asyncpg.Connection:
         return await asyncpg.connect(
             dsn,
             timeout=10,
-            server_settings={"application_name": application, "jit": "off", "timezone": "Asia/Shanghai"},
+            server_settings=settings,
             target_session_attrs="read-write",
         )
 
@@ -68,6 +83,7 @@ def connect_engine(url: str, *, pool: int = 8, application: str = "three-batches
         max_overflow=pool,
         pool_timeout=30,
         pool_pre_ping=True,
+        pool_use_lifo=True,
         hide_parameters=True,  # an error's text must not quote a row
     )
 
@@ -118,9 +134,11 @@ class Database:
     only says that there is something to look for.
     """
 
-    def __init__(self, url: str, *, pool: int = 8, application: str = "three-batches") -> None:
+    def __init__(
+        self, url: str, *, pool: int = 8, application: str = "three-batches", idle_seconds: int = IDLE_SECONDS
+    ) -> None:
         self.url, self.application = url, application
-        self.engine = connect_engine(url, pool=pool, application=application)
+        self.engine = connect_engine(url, pool=pool, application=application, idle_seconds=idle_seconds)
         self.said: Callable[[Sequence[Said]], None] = nobody_publishes
 
     @asynccontextmanager

@@ -12,7 +12,18 @@ from pydantic import BaseModel, ConfigDict
 
 from shared.kit import clock
 from shared.kit.log import request_id
+from shared.kit.problems import Problem
 from shared.kit.structs import struct_of
+
+MOST_BYTES = 1024 * 1024 - 1024
+"""Any NATS takes 1 MiB, the headers included."""
+
+
+class TooLargeToSay(Problem):
+    """Refused before it is written: the event channel would never take it, and all that is said later would wait."""
+
+    status, code, title = 413, "too_large_to_say", "Too large to be told to the other services"
+    detail = "内容过多，无法转告其他系统，未予保存；请减少条目后再提交。"
 
 
 class Event(BaseModel):
@@ -72,8 +83,11 @@ Data = dict[str, Any] | msgspec.Struct | bytes
 
 
 def enveloped(event_id: UUID, subject: str, time: datetime, said_for: str, data: Data) -> bytes:
-    """The JSON text of an envelope around data, or around its JSON text; ``said_for`` is the request's id."""
-    return _encoder.encode(
+    """The JSON text of an envelope around data, or around its JSON text; ``said_for`` is the request's id.
+
+    Raises `TooLargeToSay`.
+    """
+    letter = _encoder.encode(
         {
             "specversion": "1.0",
             "id": event_id,
@@ -85,6 +99,9 @@ def enveloped(event_id: UUID, subject: str, time: datetime, said_for: str, data:
             "data": msgspec.Raw(data) if isinstance(data, bytes) else data,
         }
     )
+    if len(letter) > MOST_BYTES:
+        raise TooLargeToSay
+    return letter
 
 
 class Heard(NamedTuple):

@@ -1,5 +1,7 @@
 """How a service is put together: settings, database, event channel, routers, problems, log lines, in that order."""
 
+import asyncio
+import ctypes
 import gc
 import time
 from collections.abc import AsyncIterator, Callable
@@ -22,6 +24,19 @@ from shared.kit.settings import ServiceSettings
 from shared.kit.tokens import TokenVerifier
 from shared.kit.trail import trail
 from shared.kit.worker import Wiring, Worker
+
+GIVE_BACK_SECONDS = 5.0
+# Linux's usual C library has it; where there is none, nothing is given back.
+_TRIM: Callable[[int], int] = getattr(ctypes.CDLL(None), "malloc_trim", lambda _: 0)
+
+
+async def give_memory_back(every_seconds: float = GIVE_BACK_SECONDS) -> None:
+    """Give freed memory back to the machine, for ever: a batch of 5,000 bills leaves 40 MB of holes, which the C
+    library would keep.
+    """
+    while True:
+        await asyncio.sleep(every_seconds)
+        _TRIM(0)
 
 
 class Trace:
@@ -124,10 +139,12 @@ def create_service(
         gc.freeze()
         log("info", "started")
         hush_libraries()
+        giving = asyncio.create_task(give_memory_back())
         try:
             async with beside(app) if beside is not None else nullcontext():
                 yield
         finally:
+            giving.cancel()
             await state.worker.stop()
             await state.bus.close()
             await state.database.close()

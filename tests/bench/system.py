@@ -11,8 +11,8 @@ import time
 from collections.abc import Mapping
 from urllib.parse import quote
 
-import aiohttp
 import asyncpg
+import httpx
 
 from deploy.client import gateway
 from deploy.cluster import Cluster
@@ -135,11 +135,9 @@ class System:
         else:
             account = credentials["users"][who]
             form = {"grant_type": "password", **{k: account[k] for k in ("username", "password")}}
-        async with (
-            aiohttp.ClientSession() as http,
-            http.post(f"http://{self.place}/oauth/token", data=form) as answer,
-        ):
-            return str((await answer.json())["access_token"])
+        async with httpx.AsyncClient(trust_env=False) as http:
+            answer = await http.post(f"http://{self.place}/oauth/token", data=form)
+        return str(answer.json()["access_token"])
 
     # -- looking in from outside
 

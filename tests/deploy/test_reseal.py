@@ -95,6 +95,40 @@ async def test_what_can_not_be_opened_is_left_alone_counted_and_does_not_hold_it
     await owner.close()
 
 
+RESIDENT = """
+insert into residents (county_code, resident_id, name, plain_name, sex, birth_date, household_no, relation_to_head,
+  village_code, registered_poor, insurance, household_registration, severe_mental_disorder, revision, changed_at)
+values ('450223', $1, '测试', '测试', 'male', '1988-05-24', '1', 'head', '450223100001', '[]', '[]', true, false, 1,
+  now())
+"""
+IDENTITY = """
+insert into resident_identities (county_code, digest, resident_id, type, sealed_number, sealed_last_four, present)
+values ('450223', $1, $2, 'resident_id', $3, $4, false)
+"""
+
+
+async def test_the_last_four_digits_of_before_are_sealed_apart(starter: Starter) -> None:
+    urls, resident_id = await starter.database("contract"), uuid4()
+    owner = await asyncpg.connect(urls.owner_url, server_settings=SEES_ALL)
+    await owner.execute(RESIDENT, resident_id)
+    number = "450223198805240008"
+    for digest, sealed, last_four in (
+        ("before", OLD.seal(number), None),
+        ("since", OLD.seal(number), OLD.seal("0008")),
+        ("strange", "k7." + OLD.seal(number)[3:], None),
+    ):
+        await owner.execute(IDENTITY, digest, resident_id, sealed, last_four)
+    assert await reseal({"contract": urls.owner_url}, RING, "k2", batch=1, tell=lambda _: None) == 1
+    rows = await owner.fetch("select digest, sealed_number, sealed_last_four from resident_identities")
+    found = {row["digest"]: (row["sealed_number"], row["sealed_last_four"]) for row in rows}
+    assert found.pop("strange")[1] is None, "what can't be opened has no end that could be kept"
+    for sealed, last_four in found.values():
+        assert sealed.startswith("k2.")
+        assert last_four.startswith("k2.")
+        assert (RING.open(sealed), RING.open(last_four)) == (number, "0008")
+    await owner.close()
+
+
 async def test_the_outbox_is_counted_and_not_touched(starter: Starter) -> None:
     urls, owner = await filled(starter, {})
     payload = b'{"data":{"sealed_name":"' + OLD.seal("甲").encode() + b'"}}'

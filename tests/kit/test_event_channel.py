@@ -8,11 +8,12 @@ from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
 import pytest
+from nats.aio.client import DEFAULT_MAX_PAYLOAD_SIZE
 from sqlalchemy import delete, func, select
 
 from shared.kit.bus import Bus, BusAway
 from shared.kit.database import Database, DeadLetterRow, InboxRow, OutboxRow, StreamRow
-from shared.kit.events import Envelope, Event
+from shared.kit.events import MOST_BYTES, Envelope, Event, TooLargeToSay
 from shared.kit.inbox import Consumer, hear_once
 from shared.kit.outbox import say
 from shared.kit.scope import SERVICE, Scope
@@ -110,6 +111,29 @@ async def test_what_commits_is_heard_once_and_in_order(channel: Channel) -> None
         await eventually(lambda: len(channel.ears.heard) >= 300)
     assert channel.ears.heard == list(range(300))
     assert await channel.count(channel.bell_base, OutboxRow, OutboxRow.published_at.is_(None)) == 0
+
+
+async def test_what_the_channel_would_not_take_is_refused_and_holds_nobody_up(channel: Channel) -> None:
+    class Sang(Event):
+        subject: ClassVar[str] = "bells.rang.v1"
+        heard_by: ClassVar[tuple[str, ...]] = ("ears",)
+
+        number: int
+        song: str
+
+    async def sings(number: int, notes: int) -> None:
+        async with channel.bell_base.transaction(SERVICE) as session:
+            say(session, Rang(number=number), Sang(number=number, song="la" * notes))
+
+    around = len(Envelope.around(Sang(number=1, song="")).to_bytes())
+    assert MOST_BYTES + 1024 == DEFAULT_MAX_PAYLOAD_SIZE
+    async with channel.running():
+        with pytest.raises(TooLargeToSay):
+            await sings(1, (MOST_BYTES - around) // 2 + 1)
+        await sings(2, (MOST_BYTES - around) // 2)
+        await eventually(lambda: len(channel.ears.heard) >= 2)
+    assert channel.ears.heard == [2, 2]
+    assert await channel.count(channel.bell_base, OutboxRow) == 2
 
 
 async def test_what_does_not_commit_is_never_said(channel: Channel) -> None:

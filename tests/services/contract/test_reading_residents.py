@@ -147,7 +147,8 @@ async def test_reading_is_written_down_without_name_or_number(
     rows = [row for row in await written_down(contract, "resident", resident_id) if row.caller == "the-auditor"]
     assert [row.action for row in rows] == ["read", "read_history", "searched"]
     listed = [row for row in await written_down(contract, "resident", "*") if row.caller == "the-auditor"]
-    assert [row.detail for row in listed] == [{"by": ["household_no", "name"], "residents": [resident_id]}]
+    shown = {"by": ["household_no", "name"], "residents": [resident_id], "numbers": "whole"}
+    assert [row.detail for row in listed] == [shown]
     assert number not in json.dumps([row.detail for row in rows + listed])
 
 

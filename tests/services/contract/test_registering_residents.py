@@ -60,6 +60,8 @@ async def test_the_number_is_kept_sealed_with_its_digest_and_end(contract: FastA
     assert str(kept.resident_id) == resident["resident_id"]
     assert number not in kept.sealed_number
     assert contract.state.keyring.open(kept.sealed_number) == number
+    assert number[-4:] not in kept.sealed_last_four
+    assert contract.state.keyring.open(kept.sealed_last_four) == number[-4:]
 
 
 def with_check(first17: str) -> str:

@@ -13,7 +13,7 @@ from shared.bills.form import EXAMPLE, DischargeBill
 from shared.bills.rules import impossible
 from shared.events.treatment import DischargeBilled
 from shared.kit import clock
-from shared.kit.events import Envelope
+from shared.kit.events import MOST_BYTES, Envelope
 from shared.kit.idempotency import content_text
 from shared.kit.problems import Problem
 from shared.kit.sealing import Keyring
@@ -132,6 +132,21 @@ def test_the_event_says_what_the_careful_path_would_say(keyring: Keyring) -> Non
         assert envelope.data == usual.data
         said = json.loads(draft.payload)["data"]
         assert DischargeBilled.model_validate(said).model_dump(mode="json") == said
+
+
+def test_the_largest_bill_there_can_be_fits_the_event_channel(keyring: Keyring) -> None:
+    draw, code = Random(SEED), "x" * 64
+    bill = sound(draw)
+    bill["bill_no"], bill["patient"] = code, {"identity_number": code, "name": "𠮷" * 200}
+    bill["stay"] |= {"admission_no": code, "pay_later_agreement_no": code}
+    bill["diagnoses"] = [{"code": "𠮷" * 40, "name": "𠮷" * 200, "principal": True}] * 50
+    bill["circumstances"]["referral"] = {"kind": "emergency_filing", "number": code, "accepted_by_insurer": True}
+    raw = json.dumps(bill).encode()
+    assert same(raw)
+    read, one_more = bills.read(raw), {**bill, "diagnoses": [*bill["diagnoses"], bill["diagnoses"][0]]}
+    assert read is not None
+    assert len(service.Draft.of(read, keyring).payload) < MOST_BYTES / 10
+    assert bills.read(json.dumps(one_more).encode()) is None
 
 
 def test_a_newborn_without_a_number_is_sealed_without_one(keyring: Keyring) -> None:

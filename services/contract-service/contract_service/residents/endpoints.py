@@ -1,6 +1,6 @@
 """Residents over HTTP."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Depends, Query, Request, Response
@@ -89,10 +89,14 @@ async def list_residents(
     name: Annotated[str | None, Query(max_length=200, description="姓名开头")] = None,
     household_no: Annotated[HouseholdNo | None, Query(description="户编号")] = None,
     village_code: Annotated[VillageCode | None, Query(description="村区划代码")] = None,
+    numbers: Annotated[Literal["whole", "last_four"], Query(description="证件号码：完整，或只列末四位")] = "whole",
 ) -> Any:
-    """Residents the caller may see, newest first; by the beginning of the name, by household, by village."""
+    """Residents the caller may see, newest first; by the beginning of the name, by household, by village.
+
+    With `numbers=last_four` a number reads `****0006`, and no number is opened for it.
+    """
     filters = {"name": name, "household_no": household_no, "village_code": village_code}
-    rows, items = await service.page_of(session, keyring, caller, page, filters)
+    rows, items = await service.page_of(session, keyring, caller, page, filters, masked=numbers == "last_four")
     return page.answer(rows, items)
 
 

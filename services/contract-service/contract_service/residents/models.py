@@ -64,7 +64,8 @@ class Resident(Base):
 class ResidentIdentity(Base):
     """A document a resident is or was known by: found by its digest, opened from the seal.
 
-    No part of the number stands beside it: area, birth date and the last four digits together are the number.
+    The last four digits are kept apart, so that nobody opens a number to show its end; and sealed, because area, birth
+    date and the last four digits together are the number. A row of before has none until keys are rotated.
 
     The primary key is what makes one identity number one resident of a county, whatever arrives at once.
     """
@@ -76,6 +77,7 @@ class ResidentIdentity(Base):
     resident_id: Mapped[UUID]
     type: Mapped[str] = mapped_column(String(40))
     sealed_number: Mapped[str] = mapped_column(String(400))
+    sealed_last_four: Mapped[str | None] = mapped_column(String(400))
     present: Mapped[bool]
     known_since: Mapped[datetime] = mapped_column(server_default=text("clock_timestamp()"))
 

@@ -109,7 +109,7 @@ class Residents:
         put = insert(ResidentIdentity).values(**identity, present=True)
         put = put.on_conflict_do_update(
             index_elements=["county_code", "digest"],
-            set_={"present": True, "type": identity["type"]},
+            set_={name: put.excluded[name] for name in ("present", "type", "sealed_last_four")},
             where=ResidentIdentity.resident_id == owner,
         )
         if await self.session.scalar(put.returning(ResidentIdentity.resident_id)) is not None:

@@ -22,6 +22,11 @@ def number_of(identity: IdentityDocument, today: date) -> tuple[str, list[FieldE
         return "", [FieldError("/identity/number", refused.code, refused.detail)]
 
 
+def masked(last_four: str) -> str:
+    """A number as a list shows it: how long it is, is not told either."""
+    return f"****{last_four}"
+
+
 def broken(wanted: ResidentCreate, county_code: str, today: date) -> list[FieldError]:
     """Which rules of the register a record breaks, beside its number."""
     errors = []

@@ -29,7 +29,7 @@ class IdentityDocument(Body):
     """A document and its number (证件). The number is never repeated in a refusal, a log line, a path or an event."""
 
     type: IdentityType = Field(description="证件类型")
-    number: Number = Field(description="证件号码")
+    number: Number = Field(description="证件号码；按 numbers=last_four 列出时只有末四位")
 
 
 class PovertyCategoryPeriod(RegistryPeriod):
@@ -113,7 +113,7 @@ class ResidentRead(ResidentFacts):
     resident_id: UUID
     county_code: str
     former_identities: list[IdentityDocument] = Field(description="曾用证件：仍可据以核对")
-    warnings: list[ResidentWarning] = Field(description="与登记不一致之处，供核对")
+    warnings: list[ResidentWarning] = Field(description="与登记不一致之处，供核对；只列末四位时不核对，为空")
     revision: int
     changed_at: Moment
 

@@ -93,9 +93,15 @@ async def search(session: AsyncSession, keyring: Keyring, caller: Caller, number
 
 
 async def page_of(
-    session: AsyncSession, keyring: Keyring, caller: Caller, page: Page, filters: dict[str, str | None]
+    session: AsyncSession,
+    keyring: Keyring,
+    caller: Caller,
+    page: Page,
+    filters: dict[str, str | None],
+    *,
+    masked: bool,
 ) -> tuple[list[Resident], list[ResidentRead]]:
-    """One page of residents within the caller's reach, newest first."""
+    """One page of residents within the caller's reach, newest first; ``masked``: of numbers the last four digits."""
     reach = await reach_of(session, caller)
     name = filters["name"]
     rows = await Residents(session).page(
@@ -109,9 +115,10 @@ async def page_of(
     detail = {
         "by": sorted(key for key, value in filters.items() if value is not None),
         "residents": [str(resident.resident_id) for resident in shown],
+        "numbers": "last_four" if masked else "whole",
     }
     record(session, caller, "listed", "resident", "*", detail)
-    return rows, await _shown(session, keyring, shown)
+    return rows, await _shown(session, keyring, shown, masked=masked)
 
 
 async def history(
@@ -181,6 +188,7 @@ async def _put(
             "resident_id": resident.resident_id,
             "type": wanted.identity.type,
             "sealed_number": sealed,
+            "sealed_last_four": keyring.seal(number[-4:]),
         }
     )
     if owner is not None:
@@ -241,27 +249,43 @@ def _said(keyring: Keyring, resident: Resident, documents: list[ResidentIdentity
     )
 
 
-async def _shown(session: AsyncSession, keyring: Keyring, residents: list[Resident]) -> list[ResidentRead]:
+async def _shown(
+    session: AsyncSession, keyring: Keyring, residents: list[Resident], *, masked: bool = False
+) -> list[ResidentRead]:
     """The records as a caller who may see them reads them."""
     documents = await Residents(session).identities(residents)
     shown = []
     for resident in residents:
-        opened = [
-            {"type": document.type, "number": keyring.open(document.sealed_number)}
-            for document in documents[resident.resident_id]
-        ]
+        opened = [_opened(keyring, document, masked=masked) for document in documents[resident.resident_id]]
         present = opened[0]
-        odd = rules.oddities(
-            present["type"],
-            present["number"],
-            birth=resident.birth_date,
-            sex=resident.sex,
-            county_code=resident.county_code,
+        # Only a whole number can be held against the record.
+        odd = (
+            []
+            if masked
+            else rules.oddities(
+                present["type"],
+                present["number"],
+                birth=resident.birth_date,
+                sex=resident.sex,
+                county_code=resident.county_code,
+            )
         )
         about = {name: getattr(resident, name) for name in ("resident_id", "county_code", "revision", "changed_at")}
         state = _document(keyring, resident, present) | about | {"former_identities": opened[1:], "warnings": odd}
         shown.append(ResidentRead.model_validate(state))
     return shown
+
+
+def _opened(keyring: Keyring, document: ResidentIdentity, *, masked: bool) -> dict[str, str]:
+    """A document with its number, or with its last four digits, which were sealed apart."""
+    if not masked:
+        return {"type": document.type, "number": keyring.open(document.sealed_number)}
+    last_four = (
+        keyring.open(document.sealed_number)[-4:]
+        if document.sealed_last_four is None
+        else keyring.open(document.sealed_last_four)
+    )
+    return {"type": document.type, "number": rules.masked(last_four)}
 
 
 def _state_shown(keyring: Keyring, row: ResidentState) -> ResidentStateRead:
