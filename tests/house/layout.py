@@ -38,6 +38,13 @@ def strange_files(paths: Sequence[str]) -> Iterator[str]:
             yield f"{path}: a capability has {names}, and the packages rules and formats"
 
 
+def nameless_folders(files: Sequence[File]) -> Iterator[str]:
+    """Capabilities and packages that don't say what they are to the county: a newcomer opens `__init__.py` first."""
+    for file in files:
+        if file.name == "__init__.py" and not ast.get_docstring(file.tree):
+            yield f"{file.path}: one line that says what the folder holds"
+
+
 def strange_kit(paths: Sequence[str]) -> Iterator[str]:
     """Files in the kit that are not on the list."""
     for path in paths:

@@ -59,6 +59,11 @@ def test_a_capability_holds_only_the_known_names() -> None:
     assert set(found) == {"contract_service", "treatment_service", "safety_net_service"}
 
 
+def test_every_folder_says_what_it_holds() -> None:
+    files = [file for file in at(python_files(), *OURS) if file.name == "__init__.py"]
+    no_complaints(layout.nameless_folders(files), looked_at=len(files), at_least=25)
+
+
 def test_the_kit_holds_only_the_listed_files() -> None:
     kit = at(python_files(), "shared/kit/")
     no_complaints(layout.strange_kit([file.path for file in kit]), looked_at=len(kit), at_least=20)

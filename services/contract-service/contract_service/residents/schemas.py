@@ -7,17 +7,9 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from contract_service.periods import RegistryPeriod, no_overlap
+from shared.kit import identity_number
 from shared.kit.fields import Answer, Body, Flag, LawDate, Moment, VillageCode, refuse
 
-IdentityType = Literal[
-    "resident_id",
-    "birth_certificate",
-    "birth_permit",
-    "residence_permit_hmt",
-    "travel_permit_hm",
-    "travel_permit_tw",
-    "foreign_permanent_resident",
-]
 Number = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=64)]
 Name = Annotated[str, StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=200)]
 Relation = Annotated[str, StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=40)]
@@ -28,7 +20,7 @@ HouseholdNo = Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9A-Za-
 class IdentityDocument(Body):
     """A document and its number (证件). The number is never repeated in a refusal, a log line, a path or an event."""
 
-    type: IdentityType = Field(description="证件类型")
+    type: identity_number.Type = Field(description="证件类型")
     number: Number = Field(description="证件号码")
 
 
