@@ -7,8 +7,8 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from contract_service.periods import RegistryPeriod, no_overlap
-from shared.kit import identity_number
 from shared.kit.fields import Answer, Body, Flag, LawDate, Moment, VillageCode, refuse
+from shared.kit.identity_number import Type as IdentityType
 
 Number = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=64)]
 Name = Annotated[str, StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=200)]
@@ -20,7 +20,7 @@ HouseholdNo = Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9A-Za-
 class IdentityDocument(Body):
     """A document and its number (证件). The number is never repeated in a refusal, a log line, a path or an event."""
 
-    type: identity_number.Type = Field(description="证件类型")
+    type: IdentityType = Field(description="证件类型")
     number: Number = Field(description="证件号码")
 
 
