@@ -9,6 +9,8 @@ from shared.kit.fields import FieldError
 LONGEST_STAY = timedelta(days=3 * 366)
 """A longer stay is a slip of the pen: nothing in the notice knows one."""
 
+UNKNOWN_INSTITUTION = FieldError("/institution_code", "unknown_institution", "没有登记这家医疗机构。")
+
 
 def impossible(bill: DischargeBill, today: date) -> list[FieldError]:
     """Every contradiction in a bill, to be put right at the window (C-21); an empty list for a possible one."""

@@ -8,9 +8,10 @@ that tie the area to the birth year refuse true Luzhai numbers. The travel permi
 import re
 import unicodedata
 from datetime import date
+from typing import Literal, get_args
 
 PROVINCES = frozenset(re.findall("..", "1112131415212223313233343536374142434445465051525354616263646571818283"))
-TYPES = (
+Type = Literal[
     "resident_id",
     "birth_certificate",
     "birth_permit",
@@ -18,7 +19,8 @@ TYPES = (
     "travel_permit_hm",
     "travel_permit_tw",
     "foreign_permanent_resident",
-)
+]
+TYPES: tuple[str, ...] = get_args(Type)
 WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 CHECK_DIGITS = "10X98765432"
 # 居民身份证 18; 港澳台居民居住证 18 (areas 81/82/83); 港澳居民来往内地通行证 H/M + 8 (+ 2 on old cards);

@@ -13,14 +13,6 @@ CAPABILITY = {"__init__", "endpoints", "consumers", "schemas", "service", "rules
 PACKAGES = {"rules", "formats"}
 CAPABILITY_PATH = re.compile(r"services/(?P<service>[a-z-]+)/(?P<package>[a-z_]+)/(?P<capability>[a-z_]+)/(?P<rest>.+)")
 
-# To enter the kit a file is used unchanged by all and holds no domain noun. This list is the door.
-KIT = {
-    "__init__", "alone", "audit", "bus", "caller", "clock", "combiner", "cursors", "database", "direct", "events",
-    "fields", "http", "idempotency", "identity_number", "inbox", "log", "migrations", "money", "operations", "outbox",
-    "outside", "policy", "problems", "reconciliation", "refusals", "scope", "seal_chain", "sealer", "sealing",
-    "service", "settings", "strict_json", "structs", "tokens", "trail", "verification", "waits", "worker",
-}  # fmt: skip
-
 SUBJECT = re.compile(r"(contract|treatment|safety_net)\.[a-z][a-z_]*\.v[1-9][0-9]*")
 LISTENERS = {"contract": "contract_service", "treatment": "treatment_service", "safety_net": "safety_net_service"}
 
@@ -38,12 +30,21 @@ def strange_files(paths: Sequence[str]) -> Iterator[str]:
             yield f"{path}: a capability has {names}, and the packages rules and formats"
 
 
-def strange_kit(paths: Sequence[str]) -> Iterator[str]:
-    """Files in the kit that are not on the list."""
-    for path in paths:
-        name = path.removeprefix("shared/kit/").split("/")[0].removesuffix(".py")
-        if path.startswith("shared/kit/") and path.endswith(".py") and name not in KIT:
-            yield f"{path}: not on the kit's list; used unchanged by all, and without a domain noun?"
+def nameless_folders(files: Sequence[File]) -> Iterator[str]:
+    """Capabilities and packages that don't say what they are to the county: a newcomer opens `__init__.py` first."""
+    for file in files:
+        if file.name == "__init__.py" and not ast.get_docstring(file.tree):
+            yield f"{file.path}: one line that says what the folder holds"
+
+
+def off_the_map(files: Sequence[File], folder: str) -> Iterator[str]:
+    """Modules of a long flat folder that its `__init__.py` does not name, or names and has not."""
+    inside = [file.path.removeprefix(f"{folder}/") for file in files if file.path.startswith(f"{folder}/")]
+    held = {path.split("/")[0].removesuffix(".py") for path in inside} - {"__init__"}
+    first = next((file for file in files if file.path == f"{folder}/__init__.py"), None)
+    named = set(re.findall(r"`([a-z_]+)`", (first and ast.get_docstring(first.tree)) or ""))
+    yield from (f"{folder}/__init__.py: does not say where {name} belongs" for name in sorted(held - named))
+    yield from (f"{folder}/__init__.py: names {name}, which is not there" for name in sorted(named - held))
 
 
 def capabilities(paths: Sequence[str]) -> dict[str, set[str]]:

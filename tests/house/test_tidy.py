@@ -6,7 +6,6 @@ import json
 import os
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -59,11 +58,15 @@ def test_a_capability_holds_only_the_known_names() -> None:
     assert set(found) == {"contract_service", "treatment_service", "safety_net_service"}
 
 
-def test_the_kit_holds_only_the_listed_files() -> None:
-    kit = at(python_files(), "shared/kit/")
-    no_complaints(layout.strange_kit([file.path for file in kit]), looked_at=len(kit), at_least=20)
-    gone = layout.KIT - {PurePosixPath(file.path).stem for file in kit}
-    assert not gone, f"on the kit's list and not in the kit: {sorted(gone)}"
+def test_every_folder_says_what_it_holds() -> None:
+    files = [file for file in at(python_files(), *OURS) if file.name == "__init__.py"]
+    no_complaints(layout.nameless_folders(files), looked_at=len(files), at_least=25)
+
+
+@pytest.mark.parametrize("folder", ["deploy", "shared/kit"])
+def test_a_long_folder_has_a_map(folder: str) -> None:
+    files = at(python_files(), f"{folder}/")
+    no_complaints(layout.off_the_map(files, folder), looked_at=len(files), at_least=30)
 
 
 def test_services_share_words_plumbing_and_the_bill() -> None:

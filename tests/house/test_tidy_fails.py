@@ -126,10 +126,19 @@ def test_a_strange_file_in_a_capability_is_found() -> None:
     assert [line.split(":")[0] for line in layout.strange_files(bad + good)] == bad
 
 
-def test_a_strange_file_in_the_kit_is_found() -> None:
-    bad = ["shared/kit/utils.py", "shared/kit/bills/rules.py"]
-    good = ["shared/kit/bus.py", "shared/kit/migrations/env.py"]
-    assert [line.split(":")[0] for line in layout.strange_kit(bad + good)] == bad
+def test_a_folder_that_says_nothing_is_found() -> None:
+    silent, said = File(f"{FOLDER}/cases/__init__.py", ""), File(f"{FOLDER}/plans/__init__.py", '"""Plans (方案)."""\n')
+    assert [line.split(":")[0] for line in layout.nameless_folders([silent, said])] == [silent.path]
+
+
+def test_what_a_map_lacks_is_found() -> None:
+    files = [File("deploy/__init__.py", '"""The run: `run`, `lost`."""\n'), File("deploy/run.py", "")]
+    files += [File("deploy/demo/county.py", ""), File("deploy/demo/__init__.py", "")]
+    found = list(layout.off_the_map(files, "deploy"))
+    assert [line.split(": ")[1] for line in found] == [
+        "does not say where demo belongs",
+        "names lost, which is not there",
+    ]
 
 
 def test_a_circle_is_found() -> None:

@@ -8,16 +8,8 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from contract_service.periods import RegistryPeriod, no_overlap
 from shared.kit.fields import Answer, Body, Flag, LawDate, Moment, VillageCode, refuse
+from shared.kit.identity_number import Type as IdentityType
 
-IdentityType = Literal[
-    "resident_id",
-    "birth_certificate",
-    "birth_permit",
-    "residence_permit_hmt",
-    "travel_permit_hm",
-    "travel_permit_tw",
-    "foreign_permanent_resident",
-]
 Number = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=64)]
 Name = Annotated[str, StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=200)]
 Relation = Annotated[str, StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=40)]

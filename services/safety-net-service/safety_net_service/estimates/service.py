@@ -12,13 +12,13 @@ from safety_net_service.settlements import service as settlements
 from safety_net_service.settlements.rules import outcome_to_json
 from safety_net_service.settlements.service import Law
 from shared.bills.facts import SealedPatient, facts
-from shared.bills.rules import impossible
+from shared.bills.rules import UNKNOWN_INSTITUTION, impossible
 from shared.events.treatment import BillFacts
 from shared.kit import clock
 from shared.kit.audit import record
 from shared.kit.caller import Caller
 from shared.kit.database import as_service
-from shared.kit.problems import FieldError, Invalid
+from shared.kit.problems import Invalid
 from shared.kit.sealing import Keyring
 
 
@@ -34,8 +34,7 @@ async def estimate(
     if not own_bill and not caller.has("hrss", "safety_net_office"):
         raise NotYourInstitution
     institution = await registry.institution(session, bill.institution_code)
-    unknown = [FieldError("/institution_code", "unknown_institution", "没有登记这家医疗机构。")]
-    if errors := ([] if institution else unknown) + impossible(bill, clock.today()):
+    if errors := ([] if institution else [UNKNOWN_INSTITUTION]) + impossible(bill, clock.today()):
         raise Invalid(errors)
     # As treatment-service would tell it.
     told = BillFacts(**facts(bill, SealedPatient.of(bill.patient, keyring), uuid4(), clock.now()))

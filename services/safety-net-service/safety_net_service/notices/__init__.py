@@ -1,0 +1,1 @@
+"""The three-part notice (三联单) that the patient signs at discharge."""

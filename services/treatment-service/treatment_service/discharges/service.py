@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.bills.facts import SealedPatient, facts
 from shared.bills.form import DischargeBill
-from shared.bills.rules import impossible
+from shared.bills.rules import UNKNOWN_INSTITUTION, impossible
 from shared.events.safety_net import BillSettled
 from shared.events.treatment import DischargeBilled, DischargeCorrected, DischargeVoided
 from shared.kit import clock, identity_number
@@ -137,8 +137,7 @@ def _refusal(
             return NotYourInstitution()
     elif institution and (institution.county_code == caller.county_code or institution.has_client):
         return NotYourInstitution()
-    unknown = FieldError("/institution_code", "unknown_institution", "没有登记这家医疗机构。")
-    errors = [] if institution else [unknown]
+    errors = [] if institution else [UNKNOWN_INSTITUTION]
     if not first:
         errors.append(FieldError("/version", "version_not_first", "首次报送的版本号应为 1；更正请走更正接口。"))
     errors += impossible(bill, clock.today())

@@ -1,0 +1,1 @@
+"""How bills come in: one as JSON, many as NDJSON."""
