@@ -1,13 +1,19 @@
 """What a busy moment took is given back: connections to PostgreSQL, and memory to the machine."""
 
 import asyncio
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import asyncpg
 import pytest
 from sqlalchemy import text
 
+from deploy.processes import FRUGAL
+from deploy.services import inherited
+from deploy.settings import ROOT
 from shared.kit.database import Database
 from shared.kit.scope import SERVICE
 from shared.kit.service import give_memory_back
@@ -53,7 +59,43 @@ def resident() -> float:
     return int(found[1]) / 1024
 
 
-@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="it is seen in /proc")
+seen_in_proc = pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="it is seen in /proc")
+# A batch's body is read and forgotten, then another while something small comes to stay behind it.
+TWO_BATCHES = """
+def resident():
+    with open("/proc/self/smaps_rollup") as said:
+        return next(int(line.split()[1]) for line in said if line.startswith("Private_Dirty")) / 1024
+before = resident()
+body = b"x" * 24_000_000
+del body
+body = b"x" * 20_000_000
+kept = [b"x" * 5000 for _ in range(100)]
+del body
+print(resident() - before)
+"""
+
+
+def left_by_two_batches(settings: dict[str, str]) -> float:
+    """What a process of these settings holds in the end, in MB."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_BATCHES], env=plain | settings, cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return float(done.stdout)
+
+
+@seen_in_proc
+def test_a_process_of_ours_keeps_no_large_block_that_it_freed() -> None:
+    assert left_by_two_batches({}) > 15, "left to itself it keeps the whole block: then the settings are needless"
+    assert left_by_two_batches(FRUGAL) < 5
+
+
+def test_what_is_set_on_purpose_stays_as_it_is_set() -> None:
+    assert inherited({}).items() >= FRUGAL.items()
+    assert inherited({"MALLOC_ARENA_MAX": "4"})["MALLOC_ARENA_MAX"] == "4"
+
+
+@seen_in_proc
 async def test_freed_memory_goes_back_to_the_machine_also_from_between_what_is_kept() -> None:
     texts = [bytes(4000) for _ in range(64 * MB // 4000)]
     kept = texts[::100]
