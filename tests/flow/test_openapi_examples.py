@@ -20,6 +20,7 @@ STORY = (
     ("post", "/treatment/v1/discharges/batch", "county_hospital"),
     ("post", "/treatment/v1/discharges/{discharge_id}/corrections", "county_hospital"),
     ("post", "/safety-net/v1/settlements/{settlement_id}/decisions", "safety_net_office"),
+    ("post", "/safety-net/v1/working-days/arrangements", "health_bureau"),
     ("post", "/treatment/v1/discharges/{discharge_id}/void", "county_hospital"),
     ("post", "/contract/v1/accounts/users", "administrator"),
     ("post", "/oauth/password", None),

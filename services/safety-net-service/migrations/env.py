@@ -6,9 +6,10 @@ from safety_net_service.decisions import models as decisions
 from safety_net_service.recoveries import models as recoveries
 from safety_net_service.registry import models as registry
 from safety_net_service.settlements import models as settlements
+from safety_net_service.workdays import models as workdays
 from shared.kit import migrations
 from shared.kit.database import MessagingBase
 
-CAPABILITIES = (registry, bills, settlements, decisions, recoveries)
+CAPABILITIES = (registry, bills, settlements, decisions, recoveries, workdays)
 
 migrations.run([Base.metadata, MessagingBase.metadata])

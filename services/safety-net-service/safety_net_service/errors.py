@@ -13,9 +13,12 @@ Problem
 ├── DecisionClosed         409  the decision was already confirmed or withdrawn
 ├── DecisionWithoutEffect  409  the policy leaves the office no say here
 ├── PackMissing            409  the pack a settlement rested on is no longer on the shelf
+├── WorkingDaysUnknown     409  nobody has told which days of that year are worked: no term is guessed
+├── WorkingYearKnown       409  the country's notice of that year is known: a county enters only its own days
 └── Invalid                422  unknown_institution, reimbursed_above_total, dates_out_of_order, part_above_total,
                                 date_in_future, stay_too_long, nothing_to_settle, exclusion_of_a_pass,
-                                amount_of_a_rejection, identity_number_in_text
+                                amount_of_a_rejection, identity_number_in_text, day_of_another_year, day_twice,
+                                nothing_arranged
 """
 
 from shared.kit.problems import Problem
@@ -79,3 +82,15 @@ class DecisionWithoutEffect(Problem):
 class PackMissing(Problem):
     status, code, title = 409, "policy_version_missing", "The pack is no longer on the shelf"
     detail = "该结算所依据的政策版本已不在库中，无法复算。"
+
+
+class WorkingDaysUnknown(Problem):
+    """``year`` stands beside the code: the year somebody must enter."""
+
+    status, code, title = 409, "working_days_unknown", "Nobody has told which days are worked"
+    detail = "该年份的工作日安排尚未录入，不能计算期限。"
+
+
+class WorkingYearKnown(Problem):
+    status, code, title = 409, "working_year_known", "The country's days of that year are known"
+    detail = "全国该年份的安排已经录入，只需录入本县另有规定的日子。"

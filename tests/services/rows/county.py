@@ -1,6 +1,7 @@
 """Rows of two counties for every protected table, written by the owner of the tables."""
 
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -92,6 +93,15 @@ def _row(service: str, table: str, mark: str) -> Row:
         "discharge_changes": {"institution_code": BILLED_AT[mark], "discharge_id": number, "bill_no": mark},
         "institution_copies": {"institution_code": code, "county_code": county},
         "resident_copies": {"resident_id": number, "county_code": county, "village_code": village},
+        **_of_the_safety_net(mark),
+    }
+    row = known[table]
+    return row if service == "contract" or table != "resident_identities" else {"resident_id": number, "digest": mark}
+
+
+def _of_the_safety_net(mark: str) -> dict[str, Row]:
+    county, village, number = COUNTIES[mark], VILLAGES[mark], an_id(mark)
+    return {
         "bills": {"discharge_id": number},
         "settlements": {
             "county_code": county,
@@ -119,9 +129,8 @@ def _row(service: str, table: str, mark: str) -> Row:
             "settled_fen": 2,
             "state": "open",
         },
+        "working_days": {"county_code": county, "day": date(2018, 4, number.int), "source": mark},
     }
-    row = known[table]
-    return row if service == "contract" or table != "resident_identities" else {"resident_id": number, "digest": mark}
 
 
 MARKS = {
@@ -144,6 +153,7 @@ MARKS = {
     "settlements": "settlement_id",
     "decisions": "decision_id",
     "recoveries": "recovery_id",
+    "working_days": "source",
 }
 """The column by which a row of `rows` is known; a bill's id where none is named."""
 

@@ -78,6 +78,7 @@ PROTECTED: dict[str, dict[str, dict[str, str]]] = {
         "decisions": COUNTY,
         "recoveries": COUNTY,
         "institution_copies": EVERYBODY,
+        "working_days": EVERYBODY,
         **{
             table: {**COUNTY, **dict.fromkeys(("hospital", "other_hospital", "far_hospital"), "a b z")}
             for table in ("resident_copies", "resident_identities")

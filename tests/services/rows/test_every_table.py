@@ -20,6 +20,7 @@ ADDED = {
     "idempotency_keys": {"office": "a", "far_office": "b"},
     "institutions": {"office": "a z", "far_office": "b"},
     "institution_states": {"office": "a z", "far_office": "b"},
+    "working_days": {"office": "a z", "far_office": "b"},
     **{
         table: {"office": "a z", "far_office": "b"}
         for table in (

@@ -41,7 +41,11 @@ async def test_every_example_is_accepted(world: World, safety_net: FastAPI) -> N
             continue
         schema = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[-1]
         for example in schemas[schema]["examples"]:
-            answer = await world.caller("safety_net_office").request(
+            # Days are entered for a county of nobody's: those of this one stand in other tests.
+            caller = {
+                "/safety-net/v1/working-days/arrangements": world.caller("health_bureau", county_code="450299")
+            }.get(path, world.caller("safety_net_office"))
+            answer = await caller.request(
                 method,
                 path.replace("{settlement_id}", settlement_id),
                 json=example,
@@ -49,4 +53,4 @@ async def test_every_example_is_accepted(world: World, safety_net: FastAPI) -> N
             )
             assert answer.status_code in (200, 201), (path, answer.text)
             posted += 1
-    assert posted == 2
+    assert posted == 3
