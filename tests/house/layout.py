@@ -18,7 +18,7 @@ KIT = {
     "__init__", "audit", "bus", "caller", "clock", "combiner", "cursors", "database", "direct", "events", "fields",
     "idempotency", "identity_number", "inbox", "log", "migrations", "money", "operations", "outbox", "outside",
     "policy", "problems", "reconciliation", "refusals", "scope", "seal_chain", "sealer", "sealing", "service",
-    "settings", "strict_json", "tokens", "trail", "verification", "waits", "workdays", "worker",
+    "settings", "strict_json", "tokens", "trail", "typeset", "verification", "waits", "workdays", "worker",
 }  # fmt: skip
 
 SUBJECT = re.compile(r"(contract|treatment|safety_net)\.[a-z][a-z_]*\.v[1-9][0-9]*")

@@ -3,6 +3,7 @@
 from safety_net_service.bills import models as bills
 from safety_net_service.database import Base
 from safety_net_service.decisions import models as decisions
+from safety_net_service.notices import models as notices
 from safety_net_service.recoveries import models as recoveries
 from safety_net_service.registry import models as registry
 from safety_net_service.settlements import models as settlements
@@ -10,6 +11,6 @@ from safety_net_service.workdays import models as workdays
 from shared.kit import migrations
 from shared.kit.database import MessagingBase
 
-CAPABILITIES = (registry, bills, settlements, decisions, recoveries, workdays)
+CAPABILITIES = (registry, bills, settlements, decisions, recoveries, workdays, notices)
 
 migrations.run([Base.metadata, MessagingBase.metadata])

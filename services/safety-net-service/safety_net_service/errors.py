@@ -5,6 +5,9 @@ Problem
 ├── SamePerson             403  a decision is confirmed by a second person
 ├── NoSuchPolicy           404  no pack of this county, kind and date
 ├── NotSettled             409  a notice is only made of a settlement that stands and pays
+├── NotAdvanced            409  the three-part notice is of a stay whose cost the hospital advances
+├── AlreadySigned          409  a printing is signed once; another is printed and signed anew
+├── CharacterNotPrintable  409  a name has a character the font lacks: no paper leaves it out
 ├── SettlementSuperseded   409  a newer settlement, or a newer version of the bill, has taken its place
 ├── SettlementVoided       409  the bill was withdrawn
 ├── AlreadyClaimed         409  a settlement already claimed is not undone
@@ -18,7 +21,8 @@ Problem
 └── Invalid                422  unknown_institution, reimbursed_above_total, dates_out_of_order, part_above_total,
                                 date_in_future, stay_too_long, nothing_to_settle, exclusion_of_a_pass,
                                 amount_of_a_rejection, identity_number_in_text, day_of_another_year, day_twice,
-                                nothing_arranged
+                                nothing_arranged, reason_missing, proxy_named_wrongly, signed_before_printing,
+                                moment_in_future
 """
 
 from shared.kit.problems import Problem
@@ -42,6 +46,23 @@ class NoSuchPolicy(Problem):
 class NotSettled(Problem):
     status, code, title = 409, "not_settled", "Not settled"
     detail = "该结算未结清（待定、不予救助、已更新或已作废），不能出具告知单。"
+
+
+class NotAdvanced(Problem):
+    status, code, title = 409, "not_hospital_advance", "Nothing was advanced"
+    detail = "该结算不由医疗机构垫付，不打印三联单。"
+
+
+class AlreadySigned(Problem):
+    status, code, title = 409, "already_signed", "This printing is signed"
+    detail = "该次打印已登记签字；如有错误，请补打后重新签字。"
+
+
+class CharacterNotPrintable(Problem):
+    """``characters`` stands beside the code: the code points the font has to be given."""
+
+    status, code, title = 409, "character_not_printable", "The font lacks a character"
+    detail = "内容中有字库没有的字，不能打印；请管理员补充字库，勿以他字代替。"
 
 
 class SettlementSuperseded(Problem):

@@ -129,6 +129,14 @@ def _of_the_safety_net(mark: str) -> dict[str, Row]:
             "settled_fen": 2,
             "state": "open",
         },
+        "notice_prints": {"county_code": county, "settlement_id": number, "number": 1, "check_code": mark},
+        "notice_signatures": {
+            "county_code": county,
+            "settlement_id": number,
+            "number": 1,
+            "signed_by": "patient",
+            "image_sha256": mark,
+        },
         "working_days": {"county_code": county, "day": date(2018, 4, number.int), "source": mark},
     }
 
@@ -154,6 +162,8 @@ MARKS = {
     "decisions": "decision_id",
     "recoveries": "recovery_id",
     "working_days": "source",
+    "notice_prints": "check_code",
+    "notice_signatures": "image_sha256",
 }
 """The column by which a row of `rows` is known; a bill's id where none is named."""
 
@@ -180,7 +190,7 @@ async def insertion(connection: asyncpg.Connection, table: str, row: Row) -> tup
 async def fill(owner_url: str, service: str) -> None:
     """Write the rows of `rows` into every protected table, parents first."""
     parents = ("institutions", "residents", "resident_copies", "users", "clients", "discharges", "bills")
-    tables = sorted(PROTECTED[service], key=lambda table: table not in parents)
+    tables = sorted(PROTECTED[service], key=lambda table: (table not in parents, table))
     owner = await asyncpg.connect(owner_url)
     for table in tables:
         for _, row in rows(service, table):

@@ -80,6 +80,10 @@ PROTECTED: dict[str, dict[str, dict[str, str]]] = {
         "institution_copies": EVERYBODY,
         "working_days": EVERYBODY,
         **{
+            table: {**COUNTY, "hospital": "a", "far_hospital": "b z", "township": "a", "other_township": "z"}
+            for table in ("notice_prints", "notice_signatures")
+        },
+        **{
             table: {**COUNTY, **dict.fromkeys(("hospital", "other_hospital", "far_hospital"), "a b z")}
             for table in ("resident_copies", "resident_identities")
         },

@@ -21,6 +21,7 @@ ADDED = {
     "institutions": {"office": "a z", "far_office": "b"},
     "institution_states": {"office": "a z", "far_office": "b"},
     "working_days": {"office": "a z", "far_office": "b"},
+    **{table: {"hospital": "a", "far_hospital": "b z"} for table in ("notice_prints", "notice_signatures")},
     **{
         table: {"office": "a z", "far_office": "b"}
         for table in (
