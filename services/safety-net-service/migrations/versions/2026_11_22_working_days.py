@@ -5,7 +5,7 @@ from alembic import op
 
 from shared.kit.migrations import COUNTY, SUBJECT, protect
 
-revision = '0002'
+revision = '0003'
 down_revision = '0001'
 branch_labels = None
 depends_on = None
