@@ -43,7 +43,7 @@ def pdf(form: Path, content: dict[str, Any]) -> bytes:
     data = {"data": json.dumps(content, ensure_ascii=False)}
     try:
         page, warnings = typst.compile_with_warnings(
-            source, font_paths=_fonts(), sys_inputs=data, format="pdf", timestamp=0
+            source, font_paths=_fonts(), sys_inputs=data, format="pdf", timestamp=0, pdf_tags=False
         )
     except typst.TypstError as error:
         raise FormBroken(f"{form.name}: {error.message}") from None

@@ -19,6 +19,8 @@ STORY = (
     ("post", "/treatment/v1/discharges", "county_hospital"),
     ("post", "/safety-net/v1/notices/{settled_id}/prints", "county_hospital"),
     ("post", "/safety-net/v1/notices/{settled_id}/prints/{number}/signature", "county_hospital"),
+    ("post", "/safety-net/v1/claims", "county_hospital"),
+    ("post", "/safety-net/v1/claims/{claim_id}/lines/{place}/return", "safety_net_office"),
     ("post", "/treatment/v1/discharges/batch", "county_hospital"),
     ("post", "/treatment/v1/discharges/{discharge_id}/corrections", "county_hospital"),
     ("post", "/safety-net/v1/settlements/{settlement_id}/decisions", "safety_net_office"),
@@ -35,7 +37,7 @@ STORY = (
 
 
 # What of an answer a later request needs.
-KEPT = ("institution_code", "resident_id", "discharge_id", "client_id", "first_password")
+KEPT = ("claim_id", "institution_code", "resident_id", "discharge_id", "client_id", "first_password")
 
 
 def examples(document: dict[str, Any]) -> dict[tuple[str, str], tuple[str, Any]]:
@@ -59,7 +61,7 @@ def test_every_example_is_accepted_as_it_stands(system: System) -> None:
     # Something that a person must decide: one of the demo bills that are held for a name or a cause.
     held = system.user("safety_net_office").get("/safety-net/v1/settlements", params={"state": "held"}).json()["items"]
     undecided = [one for one in held if one["reasons"][0]["code"] == "insurance_suspended"]
-    ids: dict[str, str] = {"settlement_id": undecided[0]["settlement_id"], "number": "1"}
+    ids: dict[str, str] = {"settlement_id": undecided[0]["settlement_id"], "number": "1", "place": "1"}
     for method, path, who in STORY:
         kind, example = told[method, path.replace("settled_id", "settlement_id")]
         if path == "/oauth/password":

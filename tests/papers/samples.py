@@ -4,6 +4,8 @@ from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
 
+from safety_net_service.claims.formats.summary import Summary
+from safety_net_service.claims.formats.summary import pdf as claims_pdf
 from safety_net_service.notices.formats import sheets
 from safety_net_service.notices.rules import Paper, Step, check_code
 from shared.kit.clock import CHINA
@@ -53,7 +55,33 @@ def notice() -> bytes:
     return sheets.pdf(NOTICE, check_code(NOTICE, a_signature))
 
 
-SAMPLES: dict[str, Callable[[], bytes]] = {"notice.pdf": notice}
+# Forty-five stays, so that the table goes on to a second page.
+SUMMARY = Summary(
+    head={
+        "医疗机构": "鹿寨县人民医院（H45022300001）",
+        "申报月份": "2018-08",
+        "开户银行": "示例银行鹿寨支行",
+        "户名": "鹿寨县人民医院",
+        "账号": "1000200030004000",
+        "送达时间": "2018-09-03 09:30",
+        "申报编号": "00000000-0000-4000-8000-000000000008",
+    },
+    rows=[
+        (
+            (f"{n}", "测试龘", f"2018080100{n:02d}", f"ZY20180811-00{n:02d}", "2018-08-01", "2018-08-11"),
+            (2_000_000 + n, 1_180_000, 0, 0, 300_000, 320_000 + n),
+        )
+        for n in range(1, 46)
+    ],
+)
+
+
+def summary() -> bytes:
+    """每月垫付资金汇总表."""
+    return claims_pdf(SUMMARY)
+
+
+SAMPLES: dict[str, Callable[[], bytes]] = {"notice.pdf": notice, "claim-summary.pdf": summary}
 
 
 def write() -> None:

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from safety_net_service.claims.formats.summary import Summary
 from safety_net_service.notices.formats import sheets
 from safety_net_service.notices.rules import LETTERS, Paper, agrees, as_printed, check_code
 from shared.kit.typeset import GlyphMissing
-from tests.papers.samples import FOLDER, NOTICE, SAMPLES, a_signature
+from tests.papers.samples import FOLDER, NOTICE, SAMPLES, SUMMARY, a_signature
 
 A5_LYING = (595, 421)
 SLACK = 1
@@ -154,3 +155,21 @@ def test_a_printing_agrees_with_its_settlement_and_with_no_other() -> None:
     assert agrees(NOTICE, amounts)
     for code in amounts.keys() - {"base"}:
         assert not agrees(NOTICE, {**amounts, code: "0.01"}), code
+
+
+@pytest.mark.clause("A3-25")
+def test_the_monthly_summary_has_its_head_on_each_page_and_one_total() -> None:
+    found = [plain(page) for page in pages(SAMPLES["claim-summary.pdf"]())]
+    assert len(found) == 2
+    assert all("垫付兜底" in page for page in found)
+    assert f"第2页，共{len(found)}页" in found[1]
+    assert "每月垫付资金汇总表" in found[0]
+    assert "合计（45例）900010.35531000.000.000.00135000.00144010.35" in found[1]
+    assert "合计" not in found[0]
+
+
+def test_a_claim_of_a_whole_county_hospital_is_summed_exactly() -> None:
+    rows: list[tuple[tuple[str, ...], tuple[int, ...]]] = [
+        (words, (10**11 + n, n, 0, 0, 0, 1)) for n, (words, _) in enumerate(SUMMARY.rows)
+    ]
+    assert Summary(SUMMARY.head, rows).sums == (45 * 10**11 + 990, 990, 0, 0, 0, 45)

@@ -1,6 +1,7 @@
 """Every capability's models are imported here, or Alembic would think their tables are gone."""
 
 from safety_net_service.bills import models as bills
+from safety_net_service.claims import models as claims
 from safety_net_service.database import Base
 from safety_net_service.decisions import models as decisions
 from safety_net_service.notices import models as notices
@@ -11,6 +12,6 @@ from safety_net_service.workdays import models as workdays
 from shared.kit import migrations
 from shared.kit.database import MessagingBase
 
-CAPABILITIES = (registry, bills, settlements, decisions, recoveries, workdays, notices)
+CAPABILITIES = (registry, bills, settlements, decisions, recoveries, workdays, notices, claims)
 
 migrations.run([Base.metadata, MessagingBase.metadata])

@@ -16,13 +16,18 @@ Problem
 ├── DecisionClosed         409  the decision was already confirmed or withdrawn
 ├── DecisionWithoutEffect  409  the policy leaves the office no say here
 ├── PackMissing            409  the pack a settlement rested on is no longer on the shelf
+├── ClaimExists            409  a hospital claims a month once
+├── NothingToClaim         409  nothing was advanced that is not claimed already
+├── ClaimClosed            409  the Office has already passed the claim on
+├── LineReturned           409  the line was sent back already
+├── LinesUnsigned          409  a line without a signed sheet does not pass
 ├── WorkingDaysUnknown     409  nobody has told which days of that year are worked: no term is guessed
 ├── WorkingYearKnown       409  the country's notice of that year is known: a county enters only its own days
 └── Invalid                422  unknown_institution, reimbursed_above_total, dates_out_of_order, part_above_total,
                                 date_in_future, stay_too_long, nothing_to_settle, exclusion_of_a_pass,
                                 amount_of_a_rejection, identity_number_in_text, day_of_another_year, day_twice,
                                 nothing_arranged, reason_missing, proxy_named_wrongly, signed_before_printing,
-                                moment_in_future
+                                moment_in_future, month_not_over
 """
 
 from shared.kit.problems import Problem
@@ -115,3 +120,30 @@ class WorkingDaysUnknown(Problem):
 class WorkingYearKnown(Problem):
     status, code, title = 409, "working_year_known", "The country's days of that year are known"
     detail = "全国该年份的安排已经录入，只需录入本县另有规定的日子。"
+
+
+class ClaimExists(Problem):
+    status, code, title = 409, "claim_exists", "The month is claimed"
+    detail = "该月已申报；漏报的请并入下月申报。"
+
+
+class NothingToClaim(Problem):
+    status, code, title = 409, "nothing_to_claim", "Nothing to claim"
+    detail = "截至该月底没有可申报的垫付款。"
+
+
+class ClaimClosed(Problem):
+    status, code, title = 409, "claim_closed", "The Office has passed it on"
+    detail = "该申报已审核通过，不能再改动。"
+
+
+class LineReturned(Problem):
+    status, code, title = 409, "line_returned", "Already returned"
+    detail = "该行已经退回。"
+
+
+class LinesUnsigned(Problem):
+    """``lines`` stands beside the code: how many lack a signature."""
+
+    status, code, title = 409, "lines_unsigned", "Lines without a signed sheet"
+    detail = "有未签字告知单的行，不能通过；请先退回这些行或补签。"

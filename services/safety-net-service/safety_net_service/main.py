@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
+from safety_net_service.claims.endpoints import router as claims
 from safety_net_service.decisions.endpoints import router as decisions
 from safety_net_service.estimates.endpoints import router as estimates
 from safety_net_service.notices.endpoints import router as notices
@@ -38,6 +39,6 @@ app: FastAPI = create_service(
     title="重病兜底保障 safety-net-service",
     description="Shares out discharge bills among their payers by the county's policy, and explains every fen.",
     settings=Settings,
-    routers=[policies, estimates, settlements, decisions, notices, recoveries, workdays],
+    routers=[policies, estimates, settlements, decisions, notices, claims, recoveries, workdays],
     wiring=_wiring,
 )

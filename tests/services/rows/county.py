@@ -129,6 +129,19 @@ def _of_the_safety_net(mark: str) -> dict[str, Row]:
             "settled_fen": 2,
             "state": "open",
         },
+        "claims": {
+            "county_code": county,
+            "claim_id": number,
+            "institution_code": BILLED_AT[mark],
+            "month": date(2018, 8, 1),
+            "state": "submitted",
+        },
+        "claim_lines": {
+            "county_code": county,
+            "claim_id": number,
+            "discharge_id": number,
+            "institution_code": BILLED_AT[mark],
+        },
         "notice_prints": {"county_code": county, "settlement_id": number, "number": 1, "check_code": mark},
         "notice_signatures": {
             "county_code": county,
@@ -162,6 +175,8 @@ MARKS = {
     "decisions": "decision_id",
     "recoveries": "recovery_id",
     "working_days": "source",
+    "claims": "claim_id",
+    "claim_lines": "claim_id",
     "notice_prints": "check_code",
     "notice_signatures": "image_sha256",
 }
@@ -189,7 +204,7 @@ async def insertion(connection: asyncpg.Connection, table: str, row: Row) -> tup
 
 async def fill(owner_url: str, service: str) -> None:
     """Write the rows of `rows` into every protected table, parents first."""
-    parents = ("institutions", "residents", "resident_copies", "users", "clients", "discharges", "bills")
+    parents = ("institutions", "residents", "resident_copies", "users", "clients", "discharges", "bills", "claims")
     tables = sorted(PROTECTED[service], key=lambda table: (table not in parents, table))
     owner = await asyncpg.connect(owner_url)
     for table in tables:

@@ -79,6 +79,8 @@ PROTECTED: dict[str, dict[str, dict[str, str]]] = {
         "recoveries": COUNTY,
         "institution_copies": EVERYBODY,
         "working_days": EVERYBODY,
+        "claims": {**COUNTY, "hospital": "a", "far_hospital": "b z"},
+        "claim_lines": {**COUNTY, "hospital": "a", "far_hospital": "b z"},
         **{
             table: {**COUNTY, "hospital": "a", "far_hospital": "b z", "township": "a", "other_township": "z"}
             for table in ("notice_prints", "notice_signatures")

@@ -22,6 +22,7 @@ COUNTY_WIDE = {
     "department_leader",
 }
 READERS = COUNTY_WIDE | {"hospital", "township_government"}
+CLAIM_READERS = {"hospital", "safety_net_office", "department_leader", "department_head", "finance", "auditor"}
 P = "/safety-net/v1"
 ALLOWED: dict[tuple[str, str], set[str]] = {
     ("GET", f"{P}/settlements"): READERS,
@@ -49,6 +50,14 @@ ALLOWED: dict[tuple[str, str], set[str]] = {
         "safety_net_office",
         "department_leader",
     },
+    ("POST", f"{P}/claims"): {"hospital"},
+    ("GET", f"{P}/claims"): CLAIM_READERS,
+    ("GET", f"{P}/claims/{{claim_id}}"): CLAIM_READERS,
+    ("GET", f"{P}/claims/{{claim_id}}/lines"): CLAIM_READERS,
+    ("GET", f"{P}/claims/{{claim_id}}/summary.pdf"): CLAIM_READERS,
+    ("GET", f"{P}/claims/{{claim_id}}/summary.xlsx"): CLAIM_READERS,
+    ("POST", f"{P}/claims/{{claim_id}}/lines/{{place}}/return"): {"safety_net_office"},
+    ("POST", f"{P}/claims/{{claim_id}}/review"): {"safety_net_office"},
     ("GET", f"{P}/working-days"): set(ROLES),
     ("GET", f"{P}/working-days/deadline"): set(ROLES),
     ("GET", f"{P}/working-days/{{year}}"): set(ROLES),
