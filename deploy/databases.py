@@ -27,7 +27,15 @@ CONNECT_SECONDS = 10.0
 # Advisory locks: one at a time makes databases of a server, one at a time migrates a database.
 CREATING, MIGRATING = 4502230001, 4502230002
 # What was done, its seals, and histories: added to and never changed. An epoch is begun by whoever restores.
-APPEND_ONLY = ("audit", "audit_seals", "institution_states", "resident_states")
+APPEND_ONLY = (
+    "audit",
+    "audit_seals",
+    "institution_states",
+    "resident_states",
+    "working_days",
+    "notice_prints",
+    "notice_signatures",
+)
 READ_ONLY = "audit_epochs"
 # DETAIL quotes rows, STATEMENT what was sent in its text, and the rest statements with their parameters.
 QUOTES = """

@@ -71,6 +71,10 @@ PLACES = (
     Sealed("treatment", "bill_versions", "sealed_identity"),
     Sealed("treatment", "bill_versions", "sealed_name"),
     Sealed("safety_net", "bills", "facts", "sealed_name"),
+    Sealed("safety_net", "claims", "sealed_account"),
+    Sealed("safety_net", "claim_lines", "sealed_name"),
+    Sealed("safety_net", "notice_prints", "sealed_name"),
+    Sealed("safety_net", "notice_signatures", "sealed_signer"),
     *(Sealed(service, "dead_letters", "payload") for service in SERVICES),
 )
 # What was said is kept as it was said, and goes 35 days after it was published: the old key waits for that.

@@ -8,5 +8,6 @@ HTTP                `http`, `fields`, `strict_json`, `problems`, `refusals`, `id
 database            `database`, `migrations`, `direct` and `combiner` (the quick way)
 events              `events`, `structs`, `outbox`, `inbox`, `bus`, `reconciliation`
 audit trail         `audit`, `sealer`, `seal_chain`, `trail`, `verification`
-law and numbers     `policy`, `money`, `clock`, `identity_number`
+law and numbers     `policy`, `money`, `clock`, `workdays`, `identity_number`
+paper               `typeset` and its fonts
 """

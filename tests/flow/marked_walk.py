@@ -111,6 +111,20 @@ def marked_resident() -> dict[str, Any]:
     return {**a_resident(), "identity": identity, "birth_date": born, "name": WORDS["name"], "phone": WORDS["phone"]}
 
 
+def signed_notice(hospital: Caller, notice: str) -> None:
+    """The notice read, printed, signed by a proxy, and checked by its code."""
+    assert WORDS["name"] in hospital.get(notice).text
+    printed = hospital.create(f"{notice}/prints", {"reason": None})
+    assert (printed.status_code, printed.content[:5]) == (201, b"%PDF-"), printed.text
+    proxy = {"signed_by": "proxy", "signer_name": WORDS["other_name"], "relation": "child", "image_sha256": "0" * 64}
+    signed = hospital.create(f"{notice}/prints/1/signature", proxy)
+    assert signed.status_code == 201, signed.text
+    assert refused(hospital.create(f"{notice}/prints", {"reason": WORDS["number"]}))
+    assert refused(hospital.create(f"{notice}/prints/1/signature", {**proxy, "relation": WORDS["name"]}))
+    code = hospital.get(f"{notice}/prints").json()["items"][0]["check_code"]
+    assert WORDS["name"] in hospital.get(f"/safety-net/v1/notices/checks/{code}").text
+
+
 def bills(walk: Walk) -> None:
     """Bills in every way, and all that follows from one."""
     hospital, office = walk.user(HOSPITAL), walk.user("safety_net_office")
@@ -126,7 +140,7 @@ def bills(walk: Walk) -> None:
     path, settlement = f"{BILLS}/{posted['discharge_id']}", posted["settlement"]["settlement_id"]
     for place in (path, BILLS, f"{BILLS}/changes", SETTLEMENTS, f"{SETTLEMENTS}/{settlement}"):
         assert hospital.get(place).status_code == 200
-    assert WORDS["name"] in hospital.get(f"/safety-net/v1/notices/{settlement}").text
+    signed_notice(hospital, f"/safety-net/v1/notices/{settlement}")
     assert hospital.post(f"{SETTLEMENTS}/estimate", json=bill).status_code == 200
     assert hospital.post(f"{SETTLEMENTS}/estimate", json={**other, WORDS["number"]: WORDS["name"]}).status_code == 422
     corrected = {**other, "version": 2}

@@ -1,5 +1,6 @@
 """A hospital's bill becomes an explained settlement: through gateway, services, PostgreSQL and NATS."""
 
+import hashlib
 import json
 import time
 from collections.abc import Callable
@@ -194,6 +195,12 @@ def test_a_notice_holds_the_five_amounts_and_only_of_a_settled_bill(system: Syst
     assert notice.status_code == 200, notice.text
     assert patient["name"] in notice.text
     assert patient["identity"]["number"] not in notice.text
+    printed = hospital.create(f"/safety-net/v1/notices/{settled}/prints", {"reason": None})
+    assert (printed.status_code, printed.headers["content-type"]) == (201, "application/pdf")
+    record = hospital.get(printed.headers["location"]).json()
+    assert record["pdf_sha256"] == hashlib.sha256(printed.content).hexdigest()
+    checked = system.user("safety_net_office").get(f"/safety-net/v1/notices/checks/{record['check_code']}").json()
+    assert (checked["agrees"], checked["patient_name"]) == (True, patient["name"])
     held = settle(system, HOSPITAL, patient, circumstances={"cause": "unknown"})["settlement"]["settlement_id"]
     answer = hospital.get(f"/safety-net/v1/notices/{held}")
     assert (answer.status_code, answer.json()["code"]) == (409, "not_settled")

@@ -30,6 +30,7 @@ MAY_BE_ANSWERED = {
     (f"GET {BILLS}/", 200): {"number", "name", "other_name", "illness"},
     # The notice is handed to the patient: his name stands on it, never his number.
     ("GET /safety-net/v1/notices/", 200): {"name", "other_name"},
+    ("POST /safety-net/v1/notices/", 201): {"name", "other_name"},
     # A secret is shown once, to who asked for it, in the answer that made it.
     ("POST /oauth/token", 200): {"access_token", "refresh_token"},
     ("POST /oauth/totp", 200): {"totp_secret"},

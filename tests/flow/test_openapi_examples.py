@@ -17,9 +17,14 @@ STORY = (
     ("patch", "/contract/v1/residents/{resident_id}", "poverty_office"),
     ("post", "/safety-net/v1/settlements/estimate", "county_hospital"),
     ("post", "/treatment/v1/discharges", "county_hospital"),
+    ("post", "/safety-net/v1/notices/{settled_id}/prints", "county_hospital"),
+    ("post", "/safety-net/v1/notices/{settled_id}/prints/{number}/signature", "county_hospital"),
+    ("post", "/safety-net/v1/claims", "county_hospital"),
+    ("post", "/safety-net/v1/claims/{claim_id}/lines/{place}/return", "safety_net_office"),
     ("post", "/treatment/v1/discharges/batch", "county_hospital"),
     ("post", "/treatment/v1/discharges/{discharge_id}/corrections", "county_hospital"),
     ("post", "/safety-net/v1/settlements/{settlement_id}/decisions", "safety_net_office"),
+    ("post", "/safety-net/v1/working-days/arrangements", "health_bureau"),
     ("post", "/treatment/v1/discharges/{discharge_id}/void", "county_hospital"),
     ("post", "/contract/v1/accounts/users", "administrator"),
     ("post", "/oauth/password", None),
@@ -32,7 +37,7 @@ STORY = (
 
 
 # What of an answer a later request needs.
-KEPT = ("institution_code", "resident_id", "discharge_id", "client_id", "first_password")
+KEPT = ("claim_id", "institution_code", "resident_id", "discharge_id", "client_id", "first_password")
 
 
 def examples(document: dict[str, Any]) -> dict[tuple[str, str], tuple[str, Any]]:
@@ -52,13 +57,13 @@ def test_every_example_is_accepted_as_it_stands(system: System) -> None:
     document = httpx.get(f"{system.url}/openapi.json").json()
     assert document["openapi"].startswith("3.1")
     told = examples(document)
-    assert {(method, path) for method, path, _ in STORY} == set(told)
+    assert {(method, path.replace("settled_id", "settlement_id")) for method, path, _ in STORY} == set(told)
     # Something that a person must decide: one of the demo bills that are held for a name or a cause.
     held = system.user("safety_net_office").get("/safety-net/v1/settlements", params={"state": "held"}).json()["items"]
     undecided = [one for one in held if one["reasons"][0]["code"] == "insurance_suspended"]
-    ids: dict[str, str] = {"settlement_id": undecided[0]["settlement_id"]}
+    ids: dict[str, str] = {"settlement_id": undecided[0]["settlement_id"], "number": "1", "place": "1"}
     for method, path, who in STORY:
-        kind, example = told[method, path]
+        kind, example = told[method, path.replace("settled_id", "settlement_id")]
         if path == "/oauth/password":
             example = {**example, "password": ids["first_password"]}
         answer = ask(system, who, method, path.format(**ids), kind, example)
@@ -67,6 +72,8 @@ def test_every_example_is_accepted_as_it_stands(system: System) -> None:
             continue
         body = answer.json()
         ids |= {name: str(body[name]) for name in KEPT if name in body}
+        if path == "/treatment/v1/discharges":
+            ids["settled_id"] = body["settlement"]["settlement_id"]
 
 
 def ask(system: System, who: str | None, method: str, path: str, kind: str, example: Any) -> httpx.Response:

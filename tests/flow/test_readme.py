@@ -33,6 +33,7 @@ def test_every_command_works_when_pasted(system: System, tmp_path: Path) -> None
     assert '"safety_net": "3200.00"' in said[2]
     assert '"clause": "A3-20"' in said[3]
     assert "三联单" in said[3] or "告知单" in said[3]
+    assert "%PDF-" in said[3]
     assert "next_cursor" in said[4]
     assert '"equal": true' in said[6]
     assert "测试甲" in said[7]

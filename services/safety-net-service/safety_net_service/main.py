@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
+from safety_net_service.claims.endpoints import router as claims
 from safety_net_service.decisions.endpoints import router as decisions
 from safety_net_service.estimates.endpoints import router as estimates
 from safety_net_service.notices.endpoints import router as notices
@@ -14,6 +15,7 @@ from safety_net_service.settings import Settings
 from safety_net_service.settlements.endpoints import router as settlements
 from safety_net_service.settlements.rules import load_shelf
 from safety_net_service.settlements.service import Law
+from safety_net_service.workdays.endpoints import router as workdays
 from safety_net_service.worker import wiring
 from shared.kit.log import log
 from shared.kit.service import create_service
@@ -37,6 +39,6 @@ app: FastAPI = create_service(
     title="重病兜底保障 safety-net-service",
     description="Shares out discharge bills among their payers by the county's policy, and explains every fen.",
     settings=Settings,
-    routers=[policies, estimates, settlements, decisions, notices, recoveries],
+    routers=[policies, estimates, settlements, decisions, notices, claims, recoveries, workdays],
     wiring=_wiring,
 )

@@ -7,6 +7,7 @@ started with ``SAFETY_NET_RUN_WORKER=false``.
 from fastapi import FastAPI
 
 from safety_net_service.bills.consumers import Hearing
+from safety_net_service.workdays.service import keep_up
 from shared.events.contract import InstitutionChanged, ResidentChanged
 from shared.events.safety_net import BillSettled
 from shared.events.treatment import DischargeBilled, DischargeCorrected, DischargeVoided
@@ -15,6 +16,7 @@ from shared.kit.inbox import Consumer, Many
 from shared.kit.worker import Job, Wiring
 
 LOOK_EVERY_SECONDS = 0.2
+HOURLY = 3600.0
 
 
 def wiring(app: FastAPI) -> Wiring:
@@ -30,5 +32,5 @@ def wiring(app: FastAPI) -> Wiring:
             Consumer(DischargeCorrected, hearing.bill),
             Consumer(DischargeVoided, hearing.void),
         ],
-        jobs=[Job(LOOK_EVERY_SECONDS, hearing.look_at_due)],
+        jobs=[Job(LOOK_EVERY_SECONDS, hearing.look_at_due), Job(HOURLY, keep_up)],
     )

@@ -1,6 +1,7 @@
 """Rows of two counties for every protected table, written by the owner of the tables."""
 
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -92,6 +93,15 @@ def _row(service: str, table: str, mark: str) -> Row:
         "discharge_changes": {"institution_code": BILLED_AT[mark], "discharge_id": number, "bill_no": mark},
         "institution_copies": {"institution_code": code, "county_code": county},
         "resident_copies": {"resident_id": number, "county_code": county, "village_code": village},
+        **_of_the_safety_net(mark),
+    }
+    row = known[table]
+    return row if service == "contract" or table != "resident_identities" else {"resident_id": number, "digest": mark}
+
+
+def _of_the_safety_net(mark: str) -> dict[str, Row]:
+    county, village, number = COUNTIES[mark], VILLAGES[mark], an_id(mark)
+    return {
         "bills": {"discharge_id": number},
         "settlements": {
             "county_code": county,
@@ -119,9 +129,29 @@ def _row(service: str, table: str, mark: str) -> Row:
             "settled_fen": 2,
             "state": "open",
         },
+        "claims": {
+            "county_code": county,
+            "claim_id": number,
+            "institution_code": BILLED_AT[mark],
+            "month": date(2018, 8, 1),
+            "state": "submitted",
+        },
+        "claim_lines": {
+            "county_code": county,
+            "claim_id": number,
+            "discharge_id": number,
+            "institution_code": BILLED_AT[mark],
+        },
+        "notice_prints": {"county_code": county, "settlement_id": number, "number": 1, "check_code": mark},
+        "notice_signatures": {
+            "county_code": county,
+            "settlement_id": number,
+            "number": 1,
+            "signed_by": "patient",
+            "image_sha256": mark,
+        },
+        "working_days": {"county_code": county, "day": date(2018, 4, number.int), "source": mark},
     }
-    row = known[table]
-    return row if service == "contract" or table != "resident_identities" else {"resident_id": number, "digest": mark}
 
 
 MARKS = {
@@ -144,6 +174,11 @@ MARKS = {
     "settlements": "settlement_id",
     "decisions": "decision_id",
     "recoveries": "recovery_id",
+    "working_days": "source",
+    "claims": "claim_id",
+    "claim_lines": "claim_id",
+    "notice_prints": "check_code",
+    "notice_signatures": "image_sha256",
 }
 """The column by which a row of `rows` is known; a bill's id where none is named."""
 
@@ -169,8 +204,8 @@ async def insertion(connection: asyncpg.Connection, table: str, row: Row) -> tup
 
 async def fill(owner_url: str, service: str) -> None:
     """Write the rows of `rows` into every protected table, parents first."""
-    parents = ("institutions", "residents", "resident_copies", "users", "clients", "discharges", "bills")
-    tables = sorted(PROTECTED[service], key=lambda table: table not in parents)
+    parents = ("institutions", "residents", "resident_copies", "users", "clients", "discharges", "bills", "claims")
+    tables = sorted(PROTECTED[service], key=lambda table: (table not in parents, table))
     owner = await asyncpg.connect(owner_url)
     for table in tables:
         for _, row in rows(service, table):

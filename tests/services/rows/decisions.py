@@ -78,6 +78,13 @@ PROTECTED: dict[str, dict[str, dict[str, str]]] = {
         "decisions": COUNTY,
         "recoveries": COUNTY,
         "institution_copies": EVERYBODY,
+        "working_days": EVERYBODY,
+        "claims": {**COUNTY, "hospital": "a", "far_hospital": "b z"},
+        "claim_lines": {**COUNTY, "hospital": "a", "far_hospital": "b z"},
+        **{
+            table: {**COUNTY, "hospital": "a", "far_hospital": "b z", "township": "a", "other_township": "z"}
+            for table in ("notice_prints", "notice_signatures")
+        },
         **{
             table: {**COUNTY, **dict.fromkeys(("hospital", "other_hospital", "far_hospital"), "a b z")}
             for table in ("resident_copies", "resident_identities")

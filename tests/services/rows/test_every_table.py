@@ -20,6 +20,8 @@ ADDED = {
     "idempotency_keys": {"office": "a", "far_office": "b"},
     "institutions": {"office": "a z", "far_office": "b"},
     "institution_states": {"office": "a z", "far_office": "b"},
+    "working_days": {"office": "a z", "far_office": "b"},
+    **{table: {"hospital": "a", "far_hospital": "b z"} for table in ("notice_prints", "notice_signatures")},
     **{
         table: {"office": "a z", "far_office": "b"}
         for table in (
@@ -33,6 +35,7 @@ ADDED = {
     "discharge_changes": {"office": "a z", "far_office": "b z", "hospital": "a", "far_hospital": "b z"},
 }
 CHANGED = {
+    **{table: {"office": "a z", "far_office": "b"} for table in ("claims", "claim_lines")},
     "idempotency_keys": {"office": "a", "far_office": "b"},
     **{
         table: {"office": "a z", "far_office": "b"}
@@ -51,7 +54,7 @@ GIVEN_AWAY = {
     "idempotency_keys": "caller = 'clerk.b'",
     "discharges": f"county_code = '{URAD}', recorded_county_code = '{URAD}'",
     **dict.fromkeys(
-        ("residents", "resident_identities", "users", "settlements", "decisions", "recoveries"),
+        ("residents", "resident_identities", "users", "settlements", "decisions", "recoveries", "claims"),
         f"county_code = '{URAD}'",
     ),
 }

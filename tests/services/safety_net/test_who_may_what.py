@@ -22,11 +22,17 @@ COUNTY_WIDE = {
     "department_leader",
 }
 READERS = COUNTY_WIDE | {"hospital", "township_government"}
+CLAIM_READERS = {"hospital", "safety_net_office", "department_leader", "department_head", "finance", "auditor"}
 P = "/safety-net/v1"
 ALLOWED: dict[tuple[str, str], set[str]] = {
     ("GET", f"{P}/settlements"): READERS,
     ("GET", f"{P}/settlements/{{settlement_id}}"): READERS,
     ("GET", f"{P}/notices/{{settlement_id}}"): READERS,
+    ("GET", f"{P}/notices/checks/{{check_code}}"): READERS,
+    ("POST", f"{P}/notices/{{settlement_id}}/prints"): {"hospital"},
+    ("GET", f"{P}/notices/{{settlement_id}}/prints"): READERS,
+    ("GET", f"{P}/notices/{{settlement_id}}/prints/{{number}}"): READERS,
+    ("POST", f"{P}/notices/{{settlement_id}}/prints/{{number}}/signature"): {"hospital"},
     ("POST", f"{P}/settlements/estimate"): {"hospital", "hrss", "safety_net_office"},
     ("POST", f"{P}/settlements/{{settlement_id}}/recompute"): {"safety_net_office", "auditor"},
     ("POST", f"{P}/settlements/{{settlement_id}}/decisions"): {"safety_net_office"},
@@ -44,6 +50,19 @@ ALLOWED: dict[tuple[str, str], set[str]] = {
         "safety_net_office",
         "department_leader",
     },
+    ("POST", f"{P}/claims"): {"hospital"},
+    ("GET", f"{P}/claims"): CLAIM_READERS,
+    ("GET", f"{P}/claims/{{claim_id}}"): CLAIM_READERS,
+    ("GET", f"{P}/claims/{{claim_id}}/lines"): CLAIM_READERS,
+    ("GET", f"{P}/claims/{{claim_id}}/summary.pdf"): CLAIM_READERS,
+    ("GET", f"{P}/claims/{{claim_id}}/summary.xlsx"): CLAIM_READERS,
+    ("POST", f"{P}/claims/{{claim_id}}/lines/{{place}}/return"): {"safety_net_office"},
+    ("POST", f"{P}/claims/{{claim_id}}/review"): {"safety_net_office"},
+    ("GET", f"{P}/working-days"): set(ROLES),
+    ("GET", f"{P}/working-days/deadline"): set(ROLES),
+    ("GET", f"{P}/working-days/{{year}}"): set(ROLES),
+    ("POST", f"{P}/working-days/arrangements"): {"health_bureau"},
+    ("GET", f"{P}/working-days/arrangements/{{arrangement_id}}"): set(ROLES),
     ("GET", f"{P}/recoveries"): {"safety_net_office", "finance", "department_leader", "auditor"},
     ("GET", f"{P}/dead-letters"): {"administrator"},
     ("POST", f"{P}/dead-letters/{{event_id}}/replay"): {"administrator"},

@@ -65,6 +65,13 @@ async def replaced(
     _note(session, case, "opened")
 
 
+async def nothing_claimed(session: AsyncSession, county_code: str, settlement_id: UUID) -> None:
+    """What was claimed under a settlement was sent back unpaid: the newer settlement is simply claimed in its place."""
+    case = await Recoveries(session).open_of(county_code, settlement_id)
+    if case is not None:
+        _close(session, case, "offset")
+
+
 def _case(settlement: Settlement, now_due_fen: int, new_settlement_id: UUID | None, cause: str) -> Recovery:
     case = Recovery(
         county_code=settlement.county_code,

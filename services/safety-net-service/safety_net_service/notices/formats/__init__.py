@@ -1,0 +1,1 @@
+"""The three sheets as they are printed."""

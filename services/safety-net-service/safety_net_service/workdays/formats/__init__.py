@@ -1,0 +1,1 @@
+"""The calendars that others publish, read into ours."""
