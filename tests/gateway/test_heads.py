@@ -99,6 +99,7 @@ async def test_settings_may_stand_in_files(monkeypatch: pytest.MonkeyPatch, tmp_
     from gateway.settings import GatewaySettings
 
     (tmp_path / "url").write_text("http://127.0.0.1:7/\n")
+    monkeypatch.delenv("TOKEN_JWKS_URL", raising=False)  # services that other tests started read it
     monkeypatch.setenv("GATEWAY_CONTRACT_URL_FILE", str(tmp_path / "url"))
     monkeypatch.setenv("GATEWAY_TREATMENT_URL", "http://127.0.0.1:8")
     monkeypatch.setenv("GATEWAY_SAFETY_NET_URL", "http://127.0.0.1:9")
