@@ -20,7 +20,7 @@ from urllib.parse import quote
 from deploy.channel_rights import OPERATOR, users
 from deploy.cluster import Cluster
 from deploy.console import Unusable
-from deploy.processes import FRUGAL, Child
+from deploy.processes import ROOMY, Child
 from deploy.state import free_port, write_private
 
 # A start after a crash replays the log first, which may take minutes.
@@ -169,7 +169,7 @@ class Postgres(Engine):
             self._log,
             stop_signal=signal.SIGINT,
             **self.cluster.runs_as,
-            environment={**self.cluster.env, **FRUGAL},
+            environment={**self.cluster.env, **ROOMY},
         )
         self.launch(child)
 

@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 import json
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from uuid import uuid4
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from hashlib import sha256
 
 import msgspec
 import nats
@@ -24,9 +24,12 @@ CONNECT_SECONDS = 5.0
 # What is repeated later than this is the inbox's to know; the broker keeps the ids of the window in memory.
 DUPLICATE_WINDOW_SECONDS = 120
 STREAM_DAYS = 14
-BATCH_FROM, BATCH_UPTO = 6, 100
-AHEAD = 200
+# How many events one message holds, and how many bytes of them; a larger event is a message of its own.
+PACK, PACK_BYTES = 100, 512 * 1024
+AHEAD = 40
 PULL_SECONDS, LOOK_SECONDS = 10.0, 1.0
+# How many events a message holds, where it is more than one.
+EVENTS = "Events"
 
 
 class BusAway(Exception):
@@ -46,8 +49,6 @@ class Bus:
         self._client: Client | None = None
         self._jetstream: tuple[Client, JetStreamContext] | None = None
         self._connecting = asyncio.Lock()
-        # Which streams take a batch as a whole, as far as the broker was asked.
-        self._batches: dict[str, bool] = {}
 
     async def client(self) -> Client:
         """The connection, made at first use and kept; raises `BusAway` while the broker can't be reached."""
@@ -103,68 +104,33 @@ class Bus:
             num_replicas=self.replicas,
             duplicate_window=DUPLICATE_WINDOW_SECONDS,
             max_age=STREAM_DAYS * 86400,
-            allow_atomic=True,
         )
-        if info is None or self._differs(info.config, config):
+        if info is None or _differs(info.config, config):
             try:
                 js = await self.jetstream()
                 info = await (js.add_stream(config) if info is None else js.update_stream(config))
             except (NatsError, APIError, OSError, TimeoutError) as error:
                 raise BusAway(type(error).__name__) from None
-        able = bool(info.config.allow_atomic)
-        if not able and self._batches.get(stream) is not False:
-            log("warning", "broker_takes_no_batches", subject=stream)
-        self._batches[stream] = able
         return str(info.created)
 
-    def _differs(self, stands: StreamConfig, wanted: StreamConfig) -> bool:
-        """Whether a stream's settings are to be changed. An older server goes on saying nothing of batches."""
-        names = ("num_replicas", "duplicate_window", "max_age")
-        batches = not stands.allow_atomic and self._batches.get(str(wanted.name)) is not False
-        return batches or any(getattr(stands, name) != getattr(wanted, name) for name in names)
+    async def publish(self, events: Sequence[tuple[str, bytes, str]]) -> None:
+        """Publish (subject, payload, id) and wait until the broker holds them all; else `BusAway`.
 
-    async def publish(self, messages: Sequence[tuple[str, bytes, str]]) -> None:
-        """Publish (subject, payload, message id) and wait until the broker holds them all; else `BusAway`.
-
-        A message id the stream has seen within two minutes is confirmed and not stored again.
+        Neighbours of one subject travel in one message (`packed`). A message that the stream has seen within two
+        minutes is confirmed and not stored again; events that come again beside others are stored again, and the inbox
+        knows them.
         """
-        for start in range(0, len(messages), BATCH_UPTO):
-            some = messages[start : start + BATCH_UPTO]
-            try:
-                if not (await self.client()).is_connected:
-                    # The client would keep the messages and send them once it is connected again, beside our own retry.
-                    raise BusAway("disconnected")
-                if not (len(some) >= BATCH_FROM and await self._publish_together(some)):
-                    await self._publish_each(some)
-            except (NatsError, APIError, OSError, TimeoutError) as error:
-                raise BusAway(type(error).__name__) from None
-
-    async def _publish_together(self, messages: Sequence[tuple[str, bytes, str]]) -> bool:
-        """Publish all or nothing, for the price of a few writes to the broker's disk; False when it took nothing.
-
-        It refuses a batch in which an id is repeated: published one by one, the repeated are confirmed.
-        """
-        stream = messages[0][0].split(".", 1)[0].upper()
-        if not self._batches.get(stream):
-            return False
-        client, batch_id, last = await self.client(), uuid4().hex, len(messages)
-        for place, (subject, payload, message_id) in enumerate(messages, 1):
-            headers = {"Nats-Msg-Id": message_id, "Nats-Batch-Id": batch_id, "Nats-Batch-Sequence": str(place)}
-            if place < last:
-                await client.publish(subject, payload, headers=headers)
-                continue
-            headers["Nats-Batch-Commit"] = "1"
-            answer = msgspec.json.decode((await client.request(subject, payload, ACK_SECONDS, headers=headers)).data)
-        return "error" not in answer and answer.get("count") == last
-
-    async def _publish_each(self, messages: Sequence[tuple[str, bytes, str]]) -> None:
         waiting: list[asyncio.Future[PubAck]] = []
         try:
+            if not (await self.client()).is_connected:
+                # The client would keep the messages and send them once it is connected again, beside our own retry.
+                raise BusAway("disconnected")
             js = await self.jetstream()
-            for subject, payload, message_id in messages:
-                headers = {"Nats-Msg-Id": message_id}
+            for subject, payload, headers in packed(events):
                 waiting.append(await js.publish_async(subject, payload, wait_stall=ACK_SECONDS, headers=headers))
             await asyncio.wait_for(asyncio.gather(*waiting), ACK_SECONDS)
+        except (NatsError, APIError, OSError, TimeoutError) as error:
+            raise BusAway(type(error).__name__) from None
         finally:
             for future in waiting:
                 future.cancel()
@@ -226,6 +192,52 @@ class Bus:
                 await asyncio.wait_for(self._client.close(), 2)
 
 
+def packed(events: Sequence[tuple[str, bytes, str]]) -> Iterator[tuple[str, bytes, dict[str, str]]]:
+    """The messages that carry these events, in their order: subject, payload, headers.
+
+    Several are a batch of CloudEvents in its JSON form: a list. A message costs the broker's disk and every listener
+    the same whatever it holds.
+    """
+    pack: list[tuple[str, bytes, str]] = []
+    size = 0
+    for event in events:
+        if pack and (event[0] != pack[0][0] or len(pack) == PACK or size + len(event[1]) > PACK_BYTES):
+            yield _message(pack)
+            pack, size = [], 0
+        pack.append(event)
+        size += len(event[1])
+    if pack:
+        yield _message(pack)
+
+
+def _message(pack: Sequence[tuple[str, bytes, str]]) -> tuple[str, bytes, dict[str, str]]:
+    subject, payload, event_id = pack[0]
+    if len(pack) == 1:
+        return subject, payload, {"Nats-Msg-Id": event_id}
+    # Of all that is in it: were it the first one's, others that come beside it the next time would be dropped with it.
+    whole = sha256(" ".join(each[2] for each in pack).encode()).hexdigest()
+    payload = b"[%s]" % b",".join([each[1] for each in pack])
+    return subject, payload, {"Nats-Msg-Id": whole, EVENTS: str(len(pack))}
+
+
+def unpacked(message: Msg) -> list[bytes]:
+    """The events that a message carries; one that can't be taken apart is taken for an event."""
+    if message.data[:1] != b"[":
+        return [message.data]
+    try:
+        return [bytes(each) for each in _pack.decode(message.data)]
+    except msgspec.MsgspecError:
+        return [message.data]
+
+
+_pack = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def _differs(stands: StreamConfig, wanted: StreamConfig) -> bool:
+    names = ("num_replicas", "duplicate_window", "max_age")
+    return any(getattr(stands, name) != getattr(wanted, name) for name in names)
+
+
 class Pull:
     """What a durable consumer brings. Messages are asked for ahead, so none waits for a round trip, nor for another."""
 
@@ -248,7 +260,7 @@ class Pull:
         return pull
 
     async def next(self, most: int) -> list[Msg]:
-        """The next message as soon as it is there, with those that wait behind it.
+        """The next message as soon as it is there, with those that wait behind it, up to so many events.
 
         Raises `BusAway` when the broker no longer knows this consumer.
         """
@@ -262,7 +274,10 @@ class Pull:
                     await self._some.wait()
             if not self._arrived:
                 self._forget_lost()
-        messages = [self._arrived.popleft() for _ in range(min(len(self._arrived), most))]
+        messages = [self._arrived.popleft()]
+        room = most - _count(messages[0])
+        while self._arrived and (room := room - _count(self._arrived[0])) >= 0:
+            messages.append(self._arrived.popleft())
         await self._ask()
         return messages
 
@@ -305,6 +320,10 @@ class Pull:
         overdue = asyncio.get_running_loop().time() - self._asked_at > PULL_SECONDS + 2
         if reconnects != self._reconnects or overdue:
             self._asked, self._reconnects = 0, reconnects
+
+
+def _count(message: Msg) -> int:
+    return int((message.headers or {}).get(EVENTS, "1"))
 
 
 async def _quiet(_: Exception) -> None:

@@ -6,7 +6,7 @@ commit is shared. A write that fails takes none of its neighbours along: they ar
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from typing import Any
 
 from asyncpg import Record
@@ -17,6 +17,8 @@ from shared.kit.log import log
 TOGETHER = 32
 MOST_WAITING = 2000
 WRITE_SECONDS = 15.0
+GATHER_SECONDS, MOST_GATHERED = 0.0001, 0.002
+"""How long is waited for each that came along with others, and at most: where many come, more will come."""
 # On the server's side. A row that somebody else is writing at this moment is not waited for where others wait too.
 SETTINGS = {"lock_timeout": "100ms", "statement_timeout": "5s", **BY_KEY}
 
@@ -37,6 +39,7 @@ class Combiner:
     in their order.
 
     ``committed`` is told what was committed, with its arguments, before the askers go on; also of askers who left.
+    ``apart``: what no two askers of one writing may have in common; the second waits for the next.
     """
 
     def __init__(
@@ -45,11 +48,12 @@ class Combiner:
         statement: str,
         committed: Callable[[Sequence[Pair]], None],
         *,
+        apart: Callable[[Arguments], Collection[Hashable]] = lambda _: (),
         most_waiting: int = MOST_WAITING,
         seconds: float = WRITE_SECONDS,
     ) -> None:
         self.direct, self.statement, self.committed = direct, statement, committed
-        self.most_waiting, self.seconds = most_waiting, seconds
+        self.apart, self.most_waiting, self.seconds = apart, most_waiting, seconds
         self._waiting: deque[tuple[Arguments, asyncio.Future[Record]]] = deque()
         self._arrived = asyncio.Event()
 
@@ -73,6 +77,8 @@ class Combiner:
                 self._arrived.clear()
                 while taken := self._take():
                     await self._write(taken)
+                    if len(taken) > 1:
+                        await asyncio.sleep(min(len(taken) * GATHER_SECONDS, MOST_GATHERED))
         finally:
             _refuse(list(self._waiting))
             self._waiting.clear()
@@ -80,9 +86,16 @@ class Combiner:
 
     def _take(self) -> list[tuple[Arguments, asyncio.Future[Record]]]:
         taken: list[tuple[Arguments, asyncio.Future[Record]]] = []
+        known: set[Hashable] = set()
         while self._waiting and len(taken) < TOGETHER:
-            if not (each := self._waiting.popleft())[1].done():
-                taken.append(each)
+            if self._waiting[0][1].done():
+                self._waiting.popleft()
+                continue
+            own = self.apart(self._waiting[0][0])
+            if not known.isdisjoint(own):
+                break
+            known.update(own)
+            taken.append(self._waiting.popleft())
         return taken
 
     async def _write(self, taken: list[tuple[Arguments, asyncio.Future[Record]]]) -> None:

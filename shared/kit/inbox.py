@@ -19,7 +19,7 @@ from nats.js.errors import APIError
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.kit.bus import Bus, BusAway, Pull
+from shared.kit.bus import Bus, BusAway, Pull, unpacked
 from shared.kit.database import Database, DeadLetterRow, InboxRow, Said, is_transient
 from shared.kit.direct import BY_KEY, Direct
 from shared.kit.events import Envelope, Event, Heard, Reader
@@ -100,6 +100,19 @@ async def bury(database: Database, raw: bytes, subject: str, deliveries: int, er
     log("error", "dead_letter", subject=subject, event_id=str(event_id), error_type=type(error).__name__)
 
 
+DONE = True
+
+
+@dataclass
+class Letter:
+    """One event of a message, at its place in it, and what became of it: `DONE`, why it failed, or nothing yet."""
+
+    message: Msg
+    place: int
+    raw: bytes
+    outcome: Exception | bool | None = None
+
+
 class Inbox:
     """One service's hearing of one speaker's stream."""
 
@@ -107,7 +120,8 @@ class Inbox:
         self.database, self.bus, self.listener, self.stream = database, bus, listener, stream
         self.consumers = {consumer.event.subject: consumer for consumer in consumers}
         # How often each message failed by itself. The broker's own count also counts what a lost database gave back.
-        self._failures: Counter[int] = Counter()
+        # By the message's number in the stream and the event's place in it.
+        self._failures: Counter[tuple[int, int]] = Counter()
         self._direct = Direct(database.url, application=database.application, settings=SETTINGS)
 
     async def run(self) -> None:
@@ -146,45 +160,48 @@ class Inbox:
                 raise
 
     async def take(self, messages: list[Msg]) -> None:
-        """Act on a batch: together what can be heard together, the rest one by one."""
-        several, rest = dict[str, list[Msg]](), list[Msg]()
-        for message in messages:
-            consumer = self.consumers.get(message.subject)
-            together = consumer is not None and consumer.many is not None
-            (several.setdefault(message.subject, []) if together else rest).append(message)
-        left = []
+        """Act on a batch: together what can be heard together, the rest one by one; then answer for each message."""
+        letters = [Letter(message, place, raw) for message in messages for place, raw in enumerate(unpacked(message))]
+        several = dict[str, list[Letter]]()
+        for letter in letters:
+            consumer = self.consumers.get(letter.message.subject)
+            if consumer is not None and consumer.many is not None:
+                several.setdefault(letter.message.subject, []).append(letter)
         for subject, those in several.items():
-            left += await self._take_together(self.consumers[subject], those)
-        if left or rest:
-            # In the order in which they came.
-            one_by_one = {id(message) for message in (*left, *rest)}
-            await self._take_singly([message for message in messages if id(message) in one_by_one])
+            await self._take_together(self.consumers[subject], those)
+        # In the order in which they came.
+        left = [letter for letter in letters if letter.outcome is None]
+        if left:
+            await self._take_singly(left)
+        by_message: dict[int, list[Letter]] = {}
+        for letter in letters:
+            by_message.setdefault(id(letter.message), []).append(letter)
+        for those in by_message.values():
+            await self._answer(those)
 
-    async def _take_together(self, consumer: Consumer, messages: list[Msg]) -> list[Msg]:
-        """Act on messages of one subject in one transaction and acknowledge them; which are left to be taken singly."""
+    async def _take_together(self, consumer: Consumer, letters: Sequence["Letter"]) -> None:
+        """Act on events of one subject in one transaction; what is not done then is to be taken singly."""
         assert consumer.many is not None
         events: dict[UUID, Heard] = {}
-        read, left = list[tuple[UUID, Msg]](), list[Msg]()
-        for message in messages:
-            try:
-                heard = consumer.many.reader.read(message.data)
-            except msgspec.MsgspecError:
-                left.append(message)
-            else:
+        read = list[tuple[UUID, Letter]]()
+        for letter in letters:
+            with contextlib.suppress(msgspec.MsgspecError):
+                heard = consumer.many.reader.read(letter.raw)
                 events[heard.event_id] = heard
-                read.append((heard.event_id, message))
+                read.append((heard.event_id, letter))
         try:
             done = await self._hear(consumer.many, consumer.event.subject, events)
         except Exception as error:
             kind = type(error).__name__
-            log("warning", "batch_taken_singly", subject=self.stream, count=len(messages), error_type=kind)
-            return messages
+            log("warning", "batch_taken_singly", subject=self.stream, count=len(letters), error_type=kind)
+            return
         if done.said:
             self.database.said(done.said)
         if done.after_commit is not None:
             done.after_commit()
-        await self._done([message for event_id, message in read if event_id not in done.left])
-        return left + [message for event_id, message in read if event_id in done.left]
+        for event_id, letter in read:
+            if event_id not in done.left:
+                letter.outcome = DONE
 
     async def _hear(self, many: Many, subject: str, events: dict[UUID, Heard]) -> Done:
         if not events:
@@ -201,55 +218,53 @@ class Inbox:
                 await (await self._direct.prepared(LEFT)).fetch(list(done.left))
             return done
 
-    async def _take_singly(self, messages: list[Msg]) -> None:
-        """Act on a batch in one transaction, each message on its own savepoint; acknowledge after the commit."""
-        failed: list[tuple[Msg, Exception]] = []
-        done: list[Msg] = []
+    async def _take_singly(self, letters: Sequence["Letter"]) -> None:
+        """Act on events in one transaction, each on its own savepoint."""
+        outcomes: list[Exception | bool] = []
         try:
             async with self.database.transaction(SERVICE) as session:
-                for message in messages:
+                for letter in letters:
                     try:
                         async with session.begin_nested():
-                            await hear_once(session, Envelope.from_bytes(message.data), self.consumers)
-                        done.append(message)
+                            await hear_once(session, Envelope.from_bytes(letter.raw), self.consumers)
+                        outcomes.append(DONE)
                     except Exception as error:
                         if is_transient(error):
                             raise
-                        failed.append((message, error))
+                        outcomes.append(error)
         except Exception as error:
-            # Nothing committed: give all back, a little later.
-            log(
-                "warning", "batch_given_back", subject=self.stream, count=len(messages), error_type=type(error).__name__
-            )
-            await _quietly(*(message.nak(delay=1) for message in messages))
+            # Nothing committed: they come again, a little later.
+            kind = type(error).__name__
+            log("warning", "batch_given_back", subject=self.stream, count=len(letters), error_type=kind)
             return
-        await self._done(done)
-        for message, reason in failed:
-            await self._failed(message, reason)
+        for letter, outcome in zip(letters, outcomes, strict=True):
+            letter.outcome = outcome
 
-    async def _done(self, messages: list[Msg]) -> None:
-        if self._failures:
-            for message in messages:
-                self._failures.pop(message.metadata.sequence.stream, None)
-        await _quietly(*(message.ack() for message in messages))
+    async def _answer(self, letters: Sequence["Letter"]) -> None:
+        """Acknowledge a message when all its events are done with; else it comes again, and what was heard is known."""
+        message, sequence = letters[0].message, 0
+        wait = 1.0 if any(letter.outcome is None for letter in letters) else 0.0
+        if self._failures or any(isinstance(letter.outcome, Exception) for letter in letters):
+            sequence = message.metadata.sequence.stream
+        for letter in letters:
+            place = (sequence, letter.place)
+            if isinstance(letter.outcome, Exception):
+                wait = max(wait, await self._failed(place, letter, letter.outcome))
+            elif letter.outcome is DONE:
+                self._failures.pop(place, None)
+        await _quietly(message.nak(delay=wait) if wait else message.ack())
 
-    async def _failed(self, message: Msg, error: Exception) -> None:
-        sequence = message.metadata.sequence.stream
-        self._failures[sequence] += 1
-        failures = self._failures[sequence]
-        log(
-            "warning",
-            "event_failed",
-            subject=message.subject,
-            count=failures,
-            error_type=type(error).__name__,
-        )
+    async def _failed(self, place: tuple[int, int], letter: "Letter", error: Exception) -> float:
+        """How long to wait before it is tried again; 0 when it is buried."""
+        self._failures[place] += 1
+        failures = self._failures[place]
+        subject = letter.message.subject
+        log("warning", "event_failed", subject=subject, count=failures, error_type=type(error).__name__)
         if failures < MAX_FAILURES:
-            await _quietly(message.nak(delay=min(0.2 * 2**failures, 10)))
-            return
-        await bury(self.database, message.data, message.subject, failures, error)
-        del self._failures[sequence]
-        await _quietly(message.ack())
+            return float(min(0.2 * 2**failures, 10))
+        await bury(self.database, letter.raw, subject, failures, error)
+        del self._failures[place]
+        return 0.0
 
 
 async def _quietly(*acknowledgements: Awaitable[Any]) -> None:

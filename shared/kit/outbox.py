@@ -30,11 +30,11 @@ MOST_IN_HAND = 10_000
 POLL_SECONDS = 1.0
 LEFT_SECONDS = 2.0
 """A row that has waited so long is in nobody's hand."""
-GATHER_SECONDS, MOST_GATHERED = 0.001, 0.03
+GATHER_SECONDS, MOST_GATHERED = 0.002, 0.08
 """How long is waited for each event that came along with others, and at most: where many come, more will come."""
 MARK_SECONDS = 0.05
-ROOM = 2 * BATCH
-"""Bulk goes on while the listeners have no more than this before them, so that a single event is soon heard."""
+ROOM = 2
+"""Bulk goes on while the listeners have no more messages before them, so that a single event is soon heard."""
 HOLD_SECONDS, ASK_AGAIN_SECONDS = 1.0, 0.02
 STREAM_CHECK_SECONDS = 5.0
 RELAY_LOCK = 7_310_001
@@ -149,7 +149,7 @@ class Relay:
         if behind and await self._is_room(now):
             await self._publish_behind(now)
         elif together > 1 and len(self._urgent) < BATCH:
-            # Under load: one batch of many costs the broker's disk, and every listener, as little as one event.
+            # Under load: many together cost the broker's disk, and every listener, as little as one event.
             await asyncio.sleep(min(together * GATHER_SECONDS, MOST_GATHERED))
         elif not self._urgent:
             with contextlib.suppress(TimeoutError):

@@ -1,12 +1,11 @@
-"""Publishing many at once on a real NATS: all or nothing, a repeated id costs nothing but time, an older server too."""
+"""Publishing many at once on a real NATS: neighbours travel together, and what is repeated costs nothing but time."""
 
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
 from uuid import uuid4
 
 import pytest
 
-from shared.kit.bus import Bus
+from shared.kit.bus import PACK, PACK_BYTES, Bus, packed, unpacked
 from shared.kit.events import Envelope
 from tests.conftest import Starter
 from tests.kit.test_event_channel import Rang
@@ -17,69 +16,85 @@ async def bus(starter: Starter) -> AsyncIterator[Bus]:
     bus = Bus(starter.nats.url, name="bells")
     if await bus.stream_info("BELLS"):
         await (await bus.jetstream()).delete_stream("BELLS")
+    await bus.ensure_stream("BELLS")
     yield bus
     await (await bus.jetstream()).delete_stream("BELLS")
     await bus.close()
 
 
-async def test_a_batch_with_a_repeated_id_is_published_one_by_one(bus: Bus) -> None:
-    await bus.ensure_stream("BELLS")
-    messages = [(Rang.subject, Envelope.around(Rang(number=n)).to_bytes(), str(uuid4())) for n in range(20)]
-    await bus.publish(messages[:10])
-    assert await _stored(bus) == 10
-    await bus.publish(messages[5:])  # five of them once more
-    assert await _stored(bus) == 20
-    await bus.publish([*messages[:3], *messages[:3], *messages[:3]])
-    assert await _stored(bus) == 20
+def rings(number: int) -> list[tuple[str, bytes, str]]:
+    return [(Rang.subject, Envelope.around(Rang(number=n)).to_bytes(), str(uuid4())) for n in range(number)]
 
 
-async def test_a_batch_reaches_the_broker_whole(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
-    await bus.ensure_stream("BELLS")
-    singly: list[int] = []
-    each = Bus._publish_each
-
-    async def counted(self: Bus, messages: Any) -> None:
-        singly.append(len(messages))
-        await each(self, messages)
-
-    monkeypatch.setattr(Bus, "_publish_each", counted)
-    messages = [(Rang.subject, b"{}", str(uuid4())) for _ in range(250)]
-    await bus.publish(messages)
-    assert (await _stored(bus), singly) == (250, [])
-    await bus.publish([(Rang.subject, b"{}", str(uuid4())) for _ in range(3)])
-    assert (await _stored(bus), singly) == (253, [3])
-
-
-async def _stored(bus: Bus) -> int:
+async def stored(bus: Bus) -> list[list[bytes]]:
+    """The messages of the stream, each as the events that it carries."""
+    pull = await bus.subscribe("BELLS", f"ears-{uuid4().hex}", [Rang.subject])
     info = await bus.stream_info("BELLS")
     assert info is not None
-    return info.state.messages
+    found: list[list[bytes]] = []
+    while len(found) < info.state.messages:
+        found += [unpacked(message) for message in await pull.next(10_000)]
+    await pull.close()
+    return found
 
 
-async def test_a_broker_that_takes_no_batches_is_served_singly_and_said_so_once(
-    bus: Bus, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """An older server passes over what it does not know in a stream's settings."""
-    js = await bus.jetstream()
-    add, update = js.add_stream, js.update_stream
-    for name, call in (("add_stream", add), ("update_stream", update)):
+async def test_neighbours_travel_together_and_arrive_in_order(bus: Bus) -> None:
+    events = rings(2 * PACK + 7)
+    await bus.publish(events)
+    await bus.publish(events[:1])  # a lone event is a message as it is
+    found = await stored(bus)
+    assert [len(each) for each in found] == [PACK, PACK, 7, 1]
+    assert [event for each in found for event in each] == [payload for _, payload, _ in (*events, events[0])]
 
-        async def older(config: Any, call: Any = call) -> Any:
-            return await call(config.evolve(allow_atomic=None))
 
-        monkeypatch.setattr(js, name, older)
-    for _ in range(3):
-        await bus.ensure_stream("BELLS")
-        await bus.publish([(Rang.subject, b"{}", str(uuid4())) for _ in range(20)])
-    assert await _stored(bus) == 60
-    assert capsys.readouterr().err.count("broker_takes_no_batches") == 1
+async def test_a_message_that_is_repeated_is_kept_once(bus: Bus) -> None:
+    events = rings(10)
+    for some in (events, events, events[:1], events[:1]):
+        await bus.publish(some)
+    assert [len(each) for each in await stored(bus)] == [10, 1]
+
+
+async def test_events_that_come_again_beside_others_take_none_of_them_along(bus: Bus) -> None:
+    """The broker drops a message it knows: an event that was not in it must not be dropped with it."""
+    events = rings(12)
+    await bus.publish(events[:10])
+    await bus.publish(events)
+    await bus.publish([events[0], events[11]])
+    assert {event for each in await stored(bus) for event in each} == {payload for _, payload, _ in events}
+    assert [len(each) for each in await stored(bus)] == [10, 12, 2]
+
+
+def sizes(events: Sequence[tuple[str, bytes, str]]) -> list[int]:
+    return [int(headers.get("Events", "1")) for _, _, headers in packed(events)]
+
+
+def test_a_message_is_bounded_and_of_one_subject() -> None:
+    small, large, huge = (("bells.a.v1", b"x" * size, "i") for size in (10, PACK_BYTES // 2, PACK_BYTES * 2))
+    other = ("bells.b.v1", b"x", "i")
+    assert sizes([]) == []
+    assert sizes([small] * (PACK + 1)) == [PACK, 1]
+    assert sizes([large, large, large, small]) == [2, 2]
+    assert sizes([small, huge, small, small]) == [1, 1, 2]
+    assert sizes([small, small, other, small]) == [2, 1, 1]
+
+
+async def test_a_listener_takes_no_more_events_than_it_asks_for_but_always_one_message(bus: Bus) -> None:
+    for number in (60, 30, 30, 1):
+        await bus.publish(rings(number))
+    pull = await bus.subscribe("BELLS", "ears", [Rang.subject])
+    taken: list[int] = []
+    while sum(taken) < 121:
+        taken.append(sum(len(unpacked(message)) for message in await pull.next(50)))
+    await pull.close()
+    assert (taken[0], max(taken)) == (60, 60)
 
 
 async def test_a_stream_made_by_an_older_version_gets_the_settings_of_this_one(bus: Bus) -> None:
     js = await bus.jetstream()
+    await js.delete_stream("BELLS")
     await js.add_stream(name="BELLS", subjects=["bells.>"], duplicate_window=600, max_age=86400)
     created = await bus.ensure_stream("BELLS")
     info = await bus.stream_info("BELLS")
     assert info is not None
-    assert (info.config.allow_atomic, info.config.duplicate_window, info.config.max_age) == (True, 120, 14 * 86400)
+    assert (info.config.duplicate_window, info.config.max_age) == (120, 14 * 86400)
     assert await bus.ensure_stream("BELLS") == created

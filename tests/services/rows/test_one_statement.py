@@ -13,7 +13,7 @@ from shared.kit.combiner import SETTINGS
 from shared.kit.direct import Direct
 from tests.conftest import Starter
 from tests.services.rows.decisions import FAR_HOSPITAL, HOSPITAL
-from treatment_service.intake.repository import COLUMNS, RECORD
+from treatment_service.intake.repository import COLUMNS, RECORD, apart
 
 TABLES = ("idempotency_keys", "discharges", "bill_versions", "discharge_changes", "audit", "outbox")
 
@@ -92,7 +92,7 @@ async def test_hospitals_write_their_own_bills_in_one_statement(treatment_alone:
     rows = [a_row(), a_row(FAR_HOSPITAL, "his.b"), a_row(), a_row("H45022399999", "his.c")]
     again = a_row(**{name: rows[0][name] for name in ("discharge_id", "bill_no")})
     same_key = a_row(key=rows[2]["key"])
-    assert await write(direct, *rows, again, same_key) == [True, True, True, False, False, False]
+    assert await write(direct, *rows) == [True, True, True, False]
     after = [await owner.fetchval(f"select count(*) from {table}") for table in TABLES]
     assert [now - then for now, then in zip(after, before, strict=True)] == [3] * len(TABLES)
     by = await owner.fetch("select institution_code, recorded_by from bill_versions order by 2")
@@ -121,6 +121,17 @@ async def test_nobody_writes_another_hospitals(
     with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
         await write(direct, *rows)
     assert await counted(treatment_alone, *(row["discharge_id"] for row in rows)) == 0
+
+
+def test_rows_with_a_key_or_a_bill_in_common_are_kept_apart() -> None:
+    def things(**known: Any) -> set[Any]:
+        return set(apart([a_row(**known)[name] for name in COLUMNS]))
+
+    key, number = str(uuid4()), uuid4()
+    assert things(key=key) & things(key=key)
+    assert things(discharge_id=number) & things(discharge_id=number)
+    assert not things(key=key) & things(key=key, subject="his.b")
+    assert not things() & things()
 
 
 async def test_the_scope_ends_with_the_statement(direct: Direct) -> None:

@@ -29,6 +29,7 @@ COLUMNS = {
     "event_id": "uuid",
     "payload": "bytea",
 }
+_KEY, _BILL = slice(2, 5), list(COLUMNS).index("discharge_id")
 _INSTITUTION = "set_config('app.institution', of_institution, true) is not null"
 _SUBJECT = "set_config('app.subject', of_subject, true) is not null"
 
@@ -38,9 +39,9 @@ _SUBJECT = "set_config('app.subject', of_subject, true) is not null"
 # only what follows from it; `closed` ends it when the last row was looked at.
 # Each row is inserted in the scope of its own hospital: one of its columns tells it, and PostgreSQL computes a row's
 # columns right before it holds the row against the policies. A row that came under another's scope would be refused.
-# No row in `k`: the institution is unknown, or the bill number or the key stands or waits before it. When the number is
-# taken by somebody at this very moment, `k` stands and `b` does not: the division then undoes them all, and each is
-# tried by itself.
+# No row in `k`: the institution is unknown, or the bill number or the key stands. When the number is taken by somebody
+# at this very moment, `k` stands and `b` does not: the division then undoes them all, and each is tried by itself. No
+# two rows may have a key or a bill in common (`apart`).
 RECORD = f"""
 with opened as materialized (
   select {", ".join(f"set_config('app.{name}', '', true)" for name in ("county", "township", "village"))},
@@ -53,16 +54,14 @@ with opened as materialized (
       where d.digest = bill.identity_digest order by r.county_code desc limit 1
     ) as resident_county_code, (
       select true from discharges d where d.discharge_id = bill.discharge_id
-    ) as stands,
-    row_number() over (partition by caller, path, key order by place) as of_this_key,
-    row_number() over (partition by bill.discharge_id order by place) as of_this_number
+    ) as stands
   from opened cross join unnest({arrays(COLUMNS.values())}) with ordinality as bill ({", ".join(COLUMNS)}, place)
   where opened.service is not null
 ), closed as materialized (
   select set_config('app.service', case when count(*) > 0 then '' end, true) as service from given
 ), fresh as materialized (
   select given.* from closed cross join given
-  where county_code is not null and stands is null and (of_this_key, of_this_number) = (1, 1)
+  where county_code is not null and stands is null
 ), k as (
   insert into idempotency_keys (caller, path, key, body_hash, status, ids)
   select case when {_SUBJECT} then caller end, path, key, body_hash, 201, ids from fresh
@@ -103,6 +102,12 @@ select recorded_at, seq, kept from given left join (
 ) as written using (place)
 order by place
 """
+
+
+def apart(row: Sequence[Any]) -> tuple[Any, UUID]:
+    """What rows of `RECORD` may not have in common: key and bill."""
+    return tuple(row[_KEY]), row[_BILL]
+
 
 HEADS = """
 insert into discharges (discharge_id, institution_code, bill_no, version, state, county_code, recorded_county_code,

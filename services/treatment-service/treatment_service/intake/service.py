@@ -33,7 +33,7 @@ from treatment_service.discharges import rules, service
 from treatment_service.discharges.schemas import DischargeAnswer
 from treatment_service.intake.formats import bill as bills
 from treatment_service.intake.formats.bill import Read
-from treatment_service.intake.repository import CHUNK, RECORD, Intake
+from treatment_service.intake.repository import CHUNK, RECORD, Intake, apart
 from treatment_service.registry.repository import Registry
 
 SUBJECT = DischargeBilled.subject
@@ -138,7 +138,7 @@ class Desk:
     def __init__(self, database: Database, keyring: Keyring, waits: Waits) -> None:
         self.database, self.keyring, self.waits = database, keyring, waits
         direct = Direct(database.url, application=database.application, settings=SETTINGS)
-        self.combiner = Combiner(direct, RECORD, self._committed)
+        self.combiner = Combiner(direct, RECORD, self._committed, apart=apart)
         self.batches = asyncio.Semaphore(BATCHES_AT_ONCE)
 
     async def __aenter__(self) -> "Desk":
