@@ -16,8 +16,8 @@ ROTATE_BYTES = 32 * 1024 * 1024
 # How the C library keeps memory (glibc; others don't look): one heap for all threads of a process, and large blocks go
 # back when they are freed. Left to itself it opens a heap for each thread, and after the first large block keeps all.
 FRUGAL = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072"}
-# The same for PostgreSQL: a backend takes some hundred kilobytes for a statement and gives them back after it, again and
-# again; with little to keep it would ask the machine for each page anew.
+# The same for PostgreSQL: a backend takes some hundred kilobytes for each statement and frees them after it; kept to
+# 128 KiB it would ask the machine for the same pages again and again.
 ROOMY = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "1048576", "MALLOC_TRIM_THRESHOLD_": "2097152"}
 # Loaded before any fork: the child may only call what is already there.
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None

@@ -12,8 +12,8 @@ from deploy.settings import SERVICES
 
 # A replayed event needs a moment to be heard.
 HEARD_WITHIN_SECONDS = 30.0
-HEAD = ("said by", "event", "heard by", "said", "in stream", "heard", "missing", "replayed")
-COUNTS = ("said", "in_stream", "heard", "missing", "replayed")
+HEAD = ("said by", "event", "heard by", "said", "messages", "heard", "missing", "replayed")
+COUNTS = ("said", "messages", "heard", "missing", "replayed")
 RIGHT = frozenset(range(3, 8))
 
 

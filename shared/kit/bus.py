@@ -220,14 +220,14 @@ def _message(pack: Sequence[tuple[str, bytes, str]]) -> tuple[str, bytes, dict[s
     return subject, payload, {"Nats-Msg-Id": whole, EVENTS: str(len(pack))}
 
 
-def unpacked(message: Msg) -> list[bytes]:
-    """The events that a message carries; one that can't be taken apart is taken for an event."""
-    if message.data[:1] != b"[":
-        return [message.data]
+def unpacked(content: bytes) -> list[bytes]:
+    """The events that a message's content is; what can't be taken apart is taken for one event."""
+    if content[:1] != b"[":
+        return [content]
     try:
-        return [bytes(each) for each in _pack.decode(message.data)]
+        return [bytes(each) for each in _pack.decode(content)]
     except msgspec.MsgspecError:
-        return [message.data]
+        return [content]
 
 
 _pack = msgspec.json.Decoder(list[msgspec.Raw])

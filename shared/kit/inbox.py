@@ -161,7 +161,9 @@ class Inbox:
 
     async def take(self, messages: list[Msg]) -> None:
         """Act on a batch: together what can be heard together, the rest one by one; then answer for each message."""
-        letters = [Letter(message, place, raw) for message in messages for place, raw in enumerate(unpacked(message))]
+        letters: list[Letter] = []
+        for message in messages:
+            letters += [Letter(message, place, raw) for place, raw in enumerate(unpacked(message.data))]
         several = dict[str, list[Letter]]()
         for letter in letters:
             consumer = self.consumers.get(letter.message.subject)

@@ -52,7 +52,7 @@ class EventCount(BaseModel):
     subject: str
     listener: str
     said: int
-    in_stream: int
+    messages: int
     heard: int
     missing: int
     replayed: int

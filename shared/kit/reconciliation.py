@@ -71,7 +71,7 @@ class Reconciliation:
                 pass
 
     async def compare(self, *, grace_seconds: int = 0) -> dict[str, Any]:
-        """Compare and replay; the report counts said, in the stream, heard, missing and replayed for each listener."""
+        """Compare and replay; the report counts said, heard, missing and replayed for each listener, and messages."""
         async with self._one_at_a_time:
             await self.relay.check_stream()
             await self.relay.publish_all(grace_seconds)
@@ -94,7 +94,7 @@ class Reconciliation:
 
     async def _compare_event(self, event: type[Event], listener: str, grace_seconds: int) -> dict[str, Any]:
         said = heard = missing = replayed = last = 0
-        in_stream = await self._in_stream(event)
+        messages = await self._messages(event)
         published_before = text("clock_timestamp() - make_interval(secs => :grace)").bindparams(grace=grace_seconds)
         while True:
             async with self.database.transaction(SERVICE) as session:
@@ -119,7 +119,7 @@ class Reconciliation:
             "subject": event.subject,
             "listener": listener,
             "said": said,
-            "in_stream": in_stream,
+            "messages": messages,
             "heard": heard,
             "missing": missing,
             "replayed": replayed,
@@ -139,7 +139,7 @@ class Reconciliation:
             raise TemporarilyUnavailable(f"{listener} 服务没有应答，无法核对。")
         return {UUID(event_id) for event_id in json.loads(answer)}
 
-    async def _in_stream(self, event: type[Event]) -> int:
+    async def _messages(self, event: type[Event]) -> int:
         try:
             info = await (await self.bus.jetstream()).stream_info(self.relay.stream, subjects_filter=event.subject)
         except Exception:

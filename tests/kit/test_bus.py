@@ -33,7 +33,7 @@ async def stored(bus: Bus) -> list[list[bytes]]:
     assert info is not None
     found: list[list[bytes]] = []
     while len(found) < info.state.messages:
-        found += [unpacked(message) for message in await pull.next(10_000)]
+        found += [unpacked(message.data) for message in await pull.next(10_000)]
     await pull.close()
     return found
 
@@ -84,7 +84,7 @@ async def test_a_listener_takes_no_more_events_than_it_asks_for_but_always_one_m
     pull = await bus.subscribe("BELLS", "ears", [Rang.subject])
     taken: list[int] = []
     while sum(taken) < 121:
-        taken.append(sum(len(unpacked(message)) for message in await pull.next(50)))
+        taken.append(sum(len(unpacked(message.data)) for message in await pull.next(50)))
     await pull.close()
     assert (taken[0], max(taken)) == (60, 60)
 
