@@ -6,7 +6,7 @@ import sys
 import time
 import traceback
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +66,15 @@ class Console:
         elif done == of or done % 100 == 0:
             self.say(line)
 
-    def log(self, name: str, line: str) -> None:
-        """One line of a child's log, as a person reads it."""
+    def log(self, lines: Iterable[tuple[str, str]]) -> None:
+        """Lines of the children's logs, each behind its child's name, as a person reads them; written in one piece."""
+        shown = [self._named(name) + readable(line, colourful=self.colourful) for name, line in lines]
+        if shown:
+            self.say("\n".join(shown))
+
+    def _named(self, name: str) -> str:
         prefix = f"{name:<10} "
-        if self.colourful:
-            prefix = f"\x1b[{COLOURS.get(name, 37)}m{prefix}\x1b[0m"
-        self.say(prefix + readable(line, colourful=self.colourful))
+        return f"\x1b[{COLOURS.get(name, 37)}m{prefix}\x1b[0m" if self.colourful else prefix
 
     def _begin(self, line: str) -> None:
         if self._open is not None:

@@ -5,7 +5,7 @@ import contextlib
 import errno
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 
 from deploy.console import Unusable, console, is_ordinary
@@ -17,6 +17,8 @@ from deploy.state import State
 DEATHS, WITHIN_SECONDS = 5, 60.0
 READY_SECONDS = 90.0
 LOOK_SECONDS = 0.1
+# More ordinary lines of one child in one look than a person can read stay in the file: a busy hour brings hundreds.
+AT_ONCE = 20
 # A full disk is waited for, not counted. Less than six times a minute, so that it alone never ends everything.
 FULL_SECONDS, STUCK_SECONDS = 5.0, 13.0
 # Of the engines' logs only what a person must act on; the rest stays in the file.
@@ -147,12 +149,12 @@ class Supervisor:
             await asyncio.sleep(LOOK_SECONDS)
 
     def pump(self) -> None:
-        """Show what was logged since the last time."""
-        for name, tail, only_grave in self._tails:
-            for line in tail.lines():
-                hidden = not any(word in line for word in GRAVE) if only_grave else self.quiet and is_ordinary(line)
-                if not hidden:
-                    console.log(name, line)
+        """Show what was logged since the last time: of an engine what is grave, of a service what can be read."""
+        console.log(
+            (name, line)
+            for name, tail, only_grave in self._tails
+            for line in (grave_in(tail) if only_grave else legible_in(tail, 0 if self.quiet else AT_ONCE))
+        )
 
     # -- stopping
 
@@ -179,6 +181,25 @@ class Supervisor:
 
     def _named(self, name: str) -> Child:
         return next(child for child in self._children() if child.name == name)
+
+
+def grave_in(tail: Tail) -> list[str]:
+    """Of an engine's new lines those a person must act on."""
+    return [line for line in tail.lines() if any(word in line for word in GRAVE)]
+
+
+def legible_in(tail: Tail, ordinary: int) -> Iterator[str]:
+    """Of a service's new lines so many ordinary ones and all others, in their order, and how many were left out.
+
+    Where no ordinary line is asked for, nobody misses any.
+    """
+    seen = 0
+    for line in tail.lines():
+        seen += (usual := is_ordinary(line))
+        if not usual or seen <= ordinary:
+            yield line
+    if 0 < ordinary < seen:
+        yield f"… and {seen - ordinary} more in {tail.path}"
 
 
 async def wait_ready(child: Child) -> None:

@@ -2,14 +2,15 @@
 
 import hashlib
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta, timezone
+from uuid import UUID
 
 import pytest
 from sqlalchemy import select, text
 
-from shared.kit import seal_chain
 from shared.kit.database import AuditRow, AuditSealRow
 from shared.kit.scope import SERVICE
-from shared.kit.seal_chain import COLUMNS, leaves_of, proof_of, proven, root_of
+from shared.kit.seal_chain import COLUMNS, chain_hash, leaves_of, proof_of, proven, root_of, row_of
 from shared.kit.sealer import ROWS, begin_epoch
 from tests.conftest import Starter
 from tests.kit.trails import Trail
@@ -50,6 +51,22 @@ def test_the_tree_is_that_of_rfc_6962() -> None:
             path = proof_of(leaves, place)
             assert proven(leaf, path, root_of(leaves))
             assert not proven(leaves[place - 1] if count > 1 else b"", path, root_of(leaves))
+
+
+def test_what_is_hashed_is_what_the_decision_says_and_stays_so() -> None:
+    """A chain may be years old when it is verified: these hashes were computed from decision 0013 alone.
+
+    A part longer than 255 bytes, Chinese, an empty text, and a column that the owner of the tables made null.
+    """
+    texts = ("7", "2018-08-11T01:30:05.123456", "450223", "dr.wei", "doctor,auditor", "read", "discharge", "ZY-1")
+    row = row_of((7, -3, *texts, '{"张": "' + "住院" * 50 + '"}', "his-77", "", "抽查", None))
+    assert row.leaf().hex() == "08e0fd882cd8afc4444032927459c48f8a6fb961d13885fa4b8db54bbcf576c8"
+    seal = AuditSealRow(
+        batch=2, epoch=1, first=4, last=6, count=3, first_xid=-3, last_xid=9, seqs=[7, -8, 10**12],
+        leaves=row.leaf() * 3, root=root_of([row.leaf()] * 3), previous=bytes(range(32)),
+        sealed_at=datetime(2018, 8, 11, 9, 30, 5, tzinfo=timezone(timedelta(hours=8))),
+    )  # fmt: skip
+    assert chain_hash(seal, UUID(int=7)).hex() == "023a0cbfaa7d6223b28d6676686acb6500f961ee565007edb615e7856686abfe"
 
 
 async def test_an_untouched_trail_is_whole(trail: Trail) -> None:
@@ -183,7 +200,7 @@ async def test_one_row_is_proven_without_the_others(trail: Trail) -> None:
     async with trail.database.transaction(SERVICE) as session:
         seal = await session.scalar(select(AuditSealRow).where(AuditSealRow.batch == 2))
         assert seal is not None
-        row = seal_chain.row_of((await session.execute(text(ROWS + " where seq = 5"))).one())
+        row = row_of((await session.execute(text(ROWS + " where seq = 5"))).one())
     path = proof_of(leaves_of(seal), seal.seqs.index(5))
     assert proven(row.leaf(), path, seal.root)
 
