@@ -29,7 +29,7 @@ PACK, PACK_BYTES = 100, 512 * 1024
 AHEAD = 40
 PULL_SECONDS, LOOK_SECONDS = 10.0, 1.0
 # How many events a message holds, where it is more than one.
-EVENTS = "Events"
+HOW_MANY = "Events"
 
 
 class BusAway(Exception):
@@ -217,7 +217,7 @@ def _message(pack: Sequence[tuple[str, bytes, str]]) -> tuple[str, bytes, dict[s
     # Of all that is in it: were it the first one's, others that come beside it the next time would be dropped with it.
     whole = sha256(" ".join(each[2] for each in pack).encode()).hexdigest()
     payload = b"[%s]" % b",".join([each[1] for each in pack])
-    return subject, payload, {"Nats-Msg-Id": whole, EVENTS: str(len(pack))}
+    return subject, payload, {"Nats-Msg-Id": whole, HOW_MANY: str(len(pack))}
 
 
 def unpacked(content: bytes) -> list[bytes]:
@@ -323,7 +323,7 @@ class Pull:
 
 
 def _count(message: Msg) -> int:
-    return int((message.headers or {}).get(EVENTS, "1"))
+    return int((message.headers or {}).get(HOW_MANY, "1"))
 
 
 async def _quiet(_: Exception) -> None:

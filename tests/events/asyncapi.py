@@ -11,7 +11,7 @@ import yaml
 from pydantic import TypeAdapter
 
 import shared.events
-from shared.kit.bus import DUPLICATE_WINDOW_SECONDS, EVENTS, PACK, STREAM_DAYS
+from shared.kit.bus import DUPLICATE_WINDOW_SECONDS, HOW_MANY, PACK, STREAM_DAYS
 from shared.kit.events import Event
 from tests.events.chinese import EVENTS, FIELDS, SCHEMAS, SERVICES
 
@@ -33,8 +33,9 @@ that made it true, and published after the commit; the channel carries it and is
 - 信封是 CloudEvents 1.0 的 JSON 形式（structured mode）；`id` 是 UUID，同时作为 `Nats-Msg-Id`：流在
   {DUPLICATE_WINDOW_SECONDS} 秒内见过的不再存第二份。
   The envelope is CloudEvents 1.0 as JSON; its `id` is also the `Nats-Msg-Id`, by which the stream stores it once.
-- 同一主题、同一时刻发布的多件事实合为一条消息：JSON 数组（CloudEvents 批格式），消息头 `{EVENTS}` 为件数，至多 {PACK} 件。
-  Several of one subject published at one moment are one message: a JSON list, their number in the header `{EVENTS}`.
+- 同一主题、同一时刻发布的多件事实合为一条消息：JSON 数组（CloudEvents 批格式），消息头 `{HOW_MANY}` 为件数，
+  至多 {PACK} 件。
+  Several of one subject published at one moment are one message: a JSON list, their number in the header `{HOW_MANY}`.
 - 主题带版本；新版本是新主题。一个说话的服务一条流，留 {STREAM_DAYS} 天。
   A subject bears its version; one stream a speaker.
 - 收听者可能重复收到、乱序收到或晚收到，按 `id` 只做一次；确认在提交之后。Delivered at least once, in any order.
