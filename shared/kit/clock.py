@@ -2,6 +2,8 @@
 
 from datetime import date, datetime, timedelta, timezone
 
+import msgspec
+
 # China has one zone and no summer time; a fixed offset needs no time-zone database on a bare machine.
 CHINA = timezone(timedelta(hours=8), "Asia/Shanghai")
 
@@ -18,4 +20,8 @@ def today() -> date:
 
 def rfc3339(moment: datetime) -> str:
     """A moment as every answer writes it: ``2018-08-11T09:30:00+08:00``."""
-    return moment.astimezone(CHINA).isoformat(timespec="milliseconds")
+    here = moment.astimezone(CHINA)
+    if not here.microsecond:
+        return here.isoformat(timespec="milliseconds")
+    # The same text for a quarter of the time: every log line, event and answer has one.
+    return msgspec.json.encode(here)[1:24].decode() + "+08:00"

@@ -1,6 +1,5 @@
 """Log lines as JSON with a closed set of fields: a name or an identity number has no field to go in."""
 
-import contextlib
 import logging
 import re
 import sys
@@ -60,9 +59,11 @@ def log(level: str, event: str, **fields: str | int) -> None:
         **fields,  # type: ignore[arg-type]
     )
     # A line that a full disk does not take is lost; what it tells of goes on.
-    with contextlib.suppress(OSError):
+    try:
         sys.stderr.write(msgspec.json.encode(line).decode() + "\n")
         sys.stderr.flush()
+    except OSError:
+        pass
 
 
 class _Library(logging.Handler):
