@@ -48,7 +48,14 @@ async def test_a_listener_killed_between_two_steps_acts_on_everything_once(pair:
                 await pair.settled_once()
 
 
-@pytest.mark.parametrize("point", ["marking", "marked", "fetched", "begun", "acted", "committed"])
+@pytest.mark.parametrize(
+    "point",
+    [
+        "acted",
+        "committed",
+        *(pytest.param(each, marks=pytest.mark.long) for each in ("marking", "marked", "fetched", "begun")),
+    ],
+)
 async def test_a_connection_cut_between_two_steps_costs_only_a_repeat(pair: Pair, point: str) -> None:
     cut: list[str] = []
 

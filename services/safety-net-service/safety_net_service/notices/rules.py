@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-TITLE = "建档立卡贫困住院告知单（三联单）"
+TITLE = "建档立卡贫困人口住院告知单（三联单）"
 # The five of A3-25(2), and between them the columns without which they would not add up to the bill.
 COLUMNS = (
     ("basic_insurance", "城乡居民基本医疗保险", "A3-25"),

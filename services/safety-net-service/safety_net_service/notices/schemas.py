@@ -56,9 +56,10 @@ class NoticeClause(BaseModel):
 
 
 class NoticeRead(BaseModel):
-    """建档立卡贫困住院告知单。``amounts`` are the five of A3-25(2), with the columns without which they don't add up to
+    """建档立卡贫困人口住院告知单。
 
-    ``total``; ``personal`` includes what other sources paid, ``patient_pays`` is the cash at the window.
+    ``amounts`` are the five of A3-25(2), with the columns without which they don't add up to ``total``; ``personal``
+    includes what other sources paid, ``patient_pays`` is the cash at the window.
     """
 
     title: str = Field(title="名称")

@@ -1,4 +1,4 @@
-"""The three-part notice that the patient signs at discharge (建档立卡贫困住院告知单, 三联单; A3-25(2)).
+"""The three-part notice that the patient signs at discharge (建档立卡贫困人口住院告知单, 三联单; A3-25(2)).
 
 Its content can be read of every settlement that pays. It is printed where the hospital has advanced the money: each
 printing is counted, bears a code by which a sheet is held against the record, and can be signed once.
