@@ -122,6 +122,7 @@ def test_an_engine_that_is_killed_is_started_again_on_its_port(start: Starts, en
     everything_gone(run, run.children())
 
 
+@pytest.mark.long
 def test_a_service_that_keeps_dying_ends_everything(start: Starts) -> None:
     run = start()
     run.until_said(UP)

@@ -240,6 +240,7 @@ def test_yesterdays_safety_net_beside_todays_treatment_comes_to_the_same_settlem
     assert len(live(house)) == len(day.shares) + 1
 
 
+@pytest.mark.long
 def test_yesterdays_treatment_is_sent_its_bills_again_and_nothing_is_settled_twice(house: System, day: Day) -> None:
     said = verb(house, "deploy.restore", str(day.backup), "--service", "treatment")
     assert re.search(
@@ -269,6 +270,7 @@ def test_yesterdays_treatment_is_sent_its_bills_again_and_nothing_is_settled_twi
     verb(house, "deploy.verify_audit")
 
 
+@pytest.mark.long
 def test_yesterdays_registry_holds_everywhere_until_what_is_lost_is_entered_again(house: System, day: Day) -> None:
     said = verb(house, "deploy.restore", str(day.backup), "--service", "contract")
     assert re.search(r"registrations that are lost: they are entered again \(1\)", said)
