@@ -119,8 +119,8 @@ class Inbox:
     def __init__(self, database: Database, bus: Bus, listener: str, stream: str, consumers: list[Consumer]) -> None:
         self.database, self.bus, self.listener, self.stream = database, bus, listener, stream
         self.consumers = {consumer.event.subject: consumer for consumer in consumers}
-        # How often each message failed by itself. The broker's own count also counts what a lost database gave back.
-        # By the message's number in the stream and the event's place in it.
+        # How often each event failed by itself, by its message's number in the stream and its place in it. The broker's
+        # own count also counts what a lost database gave back.
         self._failures: Counter[tuple[int, int]] = Counter()
         self._direct = Direct(database.url, application=database.application, settings=SETTINGS)
 
@@ -181,7 +181,7 @@ class Inbox:
         for those in by_message.values():
             await self._answer(those)
 
-    async def _take_together(self, consumer: Consumer, letters: Sequence["Letter"]) -> None:
+    async def _take_together(self, consumer: Consumer, letters: Sequence[Letter]) -> None:
         """Act on events of one subject in one transaction; what is not done then is to be taken singly."""
         assert consumer.many is not None
         events: dict[UUID, Heard] = {}
@@ -220,7 +220,7 @@ class Inbox:
                 await (await self._direct.prepared(LEFT)).fetch(list(done.left))
             return done
 
-    async def _take_singly(self, letters: Sequence["Letter"]) -> None:
+    async def _take_singly(self, letters: Sequence[Letter]) -> None:
         """Act on events in one transaction, each on its own savepoint."""
         outcomes: list[Exception | bool] = []
         try:
@@ -242,7 +242,7 @@ class Inbox:
         for letter, outcome in zip(letters, outcomes, strict=True):
             letter.outcome = outcome
 
-    async def _answer(self, letters: Sequence["Letter"]) -> None:
+    async def _answer(self, letters: Sequence[Letter]) -> None:
         """Acknowledge a message when all its events are done with; else it comes again, and what was heard is known."""
         message, sequence = letters[0].message, 0
         wait = 1.0 if any(letter.outcome is None for letter in letters) else 0.0
@@ -256,7 +256,7 @@ class Inbox:
                 self._failures.pop(place, None)
         await _quietly(message.nak(delay=wait) if wait else message.ack())
 
-    async def _failed(self, place: tuple[int, int], letter: "Letter", error: Exception) -> float:
+    async def _failed(self, place: tuple[int, int], letter: Letter, error: Exception) -> float:
         """How long to wait before it is tried again; 0 when it is buried."""
         self._failures[place] += 1
         failures = self._failures[place]

@@ -78,6 +78,11 @@ def test_a_message_is_bounded_and_of_one_subject() -> None:
     assert sizes([small, small, other, small]) == [2, 1, 1]
 
 
+@pytest.mark.parametrize("content", [b"", b"{}", b"[", b"[]", b"[{},", b"[1,"])
+def test_what_is_no_list_of_events_is_one_event_and_never_none(content: bytes) -> None:
+    assert unpacked(content) == [content]
+
+
 async def test_a_listener_takes_no_more_events_than_it_asks_for_but_always_one_message(bus: Bus) -> None:
     for number in (60, 30, 30, 1):
         await bus.publish(rings(number))

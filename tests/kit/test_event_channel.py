@@ -216,8 +216,14 @@ async def test_what_is_no_event_at_all_is_buried_too(channel: Channel, monkeypat
     async with channel.running():
         await channel.ring(1)
         await eventually(lambda: channel.ears.heard == [1])
-        await channel.bell_bus.publish([(Rang.subject, b"\xff not json", str(uuid4()))])
-        await eventually(lambda: _is(channel, DeadLetterRow, 1))
+        for number, nonsense in enumerate((b"\xff not json", b"[]", b"[1]"), 1):
+            await channel.bell_bus.publish([(Rang.subject, nonsense, str(uuid4()))])
+            await eventually(lambda wanted=number: _is(channel, DeadLetterRow, wanted))  # type: ignore[misc]
+        await eventually(lambda: _all_done_with(channel))
+
+
+async def _all_done_with(channel: Channel) -> bool:
+    return await channel.bell_bus.backlog("BELLS") == 0
 
 
 async def test_a_deleted_stream_is_made_anew_and_nothing_is_lost(
